@@ -1,0 +1,4 @@
+/// Commands as real servers describe them.
+package struct LearnedCommands: Sendable {
+    package init() {}
+}
