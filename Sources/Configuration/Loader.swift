@@ -138,7 +138,8 @@ struct Loader {
     private mutating func include(_ path: String, from origin: Origin, within parents: [String]) throws(ConfigurationError) {
         guard !path.isEmpty else { throw origin.error("include takes PATH") }
         let resolved = FilePath.resolve(path, from: parents.last)
-        guard !parents.contains(where: { FilePath.normalized($0) == FilePath.normalized(resolved) }) else {
+        // Standard input is no file, even if one of that name exists.
+        guard !parents.contains(where: { $0 != "-" && FilePath.normalized($0) == FilePath.normalized(resolved) }) else {
             throw origin.error("include of a file that leads to itself")
         }
         guard parents.count <= Limits.includeDepth else {

@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test func neverTrapsOnArbitraryBytes() {
-        var generator = SystemRandomNumberGenerator()
+        var generator = SeededGenerator(seed: 1)
         let alphabet: [UInt8] = [0x20, 0x22, 0x27, 0x5c, 0x78, 0x61, 0x39, 0x09, 0x0d, 0x00, 0xff]
         for _ in 0..<5000 {
             let line = (0..<Int.random(in: 0...24, using: &generator)).map { _ in alphabet.randomElement(using: &generator)! }

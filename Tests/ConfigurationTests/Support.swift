@@ -44,3 +44,28 @@ func refusal(bytes: [UInt8], commandLine: [String] = [], files: [String: String]
         return error.description
     }
 }
+
+/// The text of the configuration error that the closure throws; nil if it returns.
+func message<Result>(of body: () throws -> Result) -> String? {
+    do {
+        _ = try body()
+        return nil
+    } catch {
+        return (error as? ConfigurationError)?.description ?? "not a configuration error: \(error)"
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 'Fast splittable pseudorandom number generators', 2014): the same bytes for the same seed.
+struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
+        return word ^ word >> 31
+    }
+}
