@@ -19,9 +19,11 @@ package enum ArgumentSplitter {
 
     /// The word as it must be written to be read back as one word.
     package static func quoted(_ word: String) -> String {
-        let plain = !word.isEmpty && word.utf8.allSatisfy { byte in
-            byte > 0x20 && byte != 0x7f && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "'")
-        }
+        let plain =
+            !word.isEmpty
+            && word.utf8.allSatisfy { byte in
+                byte > 0x20 && byte != 0x7f && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "'")
+            }
         if plain, word.utf8.first != UInt8(ascii: "#") { return word }
         var result = "\""
         for scalar in word.unicodeScalars {

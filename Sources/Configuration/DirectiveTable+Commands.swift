@@ -44,7 +44,9 @@ extension DirectiveTable {
                 ? "" : try ValueParser.name(words[start + 1], what: "needs a new name").lowercased()
             guard old != new else { throw ValueError("needs a new name that differs from the old one") }
             renamed[old] = new
-            guard renamed.count <= Limits.commands else { throw ValueError("can't rename more than \(Limits.commands) commands") }
+            guard renamed.count <= Limits.commands else {
+                throw ValueError("can't rename more than \(Limits.commands) commands")
+            }
         }
     }
 

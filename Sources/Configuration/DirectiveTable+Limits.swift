@@ -20,7 +20,9 @@ extension DirectiveTable {
     /// How much clients may ask for.
     static let limits: [Directive] = [
         .integer("maxclients", 1...10_000_000, reloadable: true, "Client connections over all threads", at: \.maxClients),
-        .seconds("timeout", 0...longestSeconds, reloadable: true, "Idle clients are closed after this; 0 never", at: \.timeoutSeconds),
+        .seconds(
+            "timeout", 0...longestSeconds, reloadable: true, "Idle clients are closed after this; 0 never", at: \.timeoutSeconds
+        ),
         // Linux refuses more (MAX_TCP_KEEPIDLE).
         .seconds(
             "tcp-keepalive", 0...32767, reloadable: true, "Time between TCP keepalive probes; 0 turns them off",

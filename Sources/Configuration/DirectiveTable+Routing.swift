@@ -6,7 +6,8 @@ extension DirectiveTable {
         .choice("read-from", reloadable: true, "Which nodes a read may run on", at: \.readFrom),
         .choice("replica-selection", reloadable: true, "How one of several eligible nodes is chosen", at: \.replicaSelection),
         .optionalText(
-            "zone", "NAME", reloadable: true, "Where this proxy runs; replicas of the same zone are read from first", at: \.zone,
+            "zone", "NAME", reloadable: true, "Where this proxy runs; replicas of the same zone are read from first",
+            at: \.zone,
             check: { (text) throws(ValueError) in try ValueParser.name(text, what: "must be a zone") }),
         .size(
             "max-replica-lag-bytes", from: 0, reloadable: true,

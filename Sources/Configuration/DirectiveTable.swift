@@ -1,9 +1,10 @@
 /// All directives: the one source of parsing, PROXY CONFIG GET and SET, the help text and the checks on proxy.conf.
 package enum DirectiveTable {
     /// In the order in which they are shown.
-    package static let all: [Directive] = listening + nodes + routing + limits + commands + operation + [
-        Directive(loader: "include", "PATH", "Another file, relative to the directory of the file that names it"),
-    ]
+    package static let all: [Directive] = listening + nodes + routing + limits + commands + operation + [include]
+
+    private static let include = Directive(
+        loader: "include", "PATH", "Another file, relative to the directory of the file that names it")
 
     /// The directive of that name, without regard to case.
     package static func directive(named name: String) -> Directive? {
@@ -20,7 +21,7 @@ package enum DirectiveTable {
     static let namesInRedis = [
         "replicaof": "master", "slaveof": "master", "slave": "replica",
         "masteruser": "backend-user", "masterauth": "backend-password",
-        "maxmemory-clients": "maxmemory-buffers", "log-level": "loglevel", "log-file": "logfile", "logformat": "log-format",
+        "maxmemory-clients": "maxmemory-buffers",
     ]
 
     private static let byName: [String: Directive] = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })

@@ -14,7 +14,9 @@ package enum HelpText {
             "rename-command and deny-command add to what was there. Sizes take k, kb, m, mb, g, gb; durations ms, s, m, h.",
         ]
         for directive in DirectiveTable.all {
-            lines += ["", "  --\(directive.name) \(directive.usage)", "      \(directive.summary).", "      \(directive.facts)"]
+            lines += [
+                "", "  --\(directive.name) \(directive.usage)", "      \(directive.summary).", "      \(directive.facts)",
+            ]
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -13,16 +13,17 @@ enum ValueParser {
     /// A size in bytes as in redis.conf: `1k` is 1000 and `1kb` 1024, likewise `m`, `mb`, `g`, `gb`; `b` or nothing for bytes.
     static func size(_ text: String, in range: ClosedRange<Int>) throws(ValueError) -> Int {
         let (number, unit) = splitUnit(text)
-        let factor: Int? = switch unit {
-        case "", "b": 1
-        case "k": 1000
-        case "kb": 1 << 10
-        case "m": 1_000_000
-        case "mb": 1 << 20
-        case "g": 1_000_000_000
-        case "gb": 1 << 30
-        default: nil
-        }
+        let factor: Int? =
+            switch unit {
+            case "", "b": 1
+            case "k": 1000
+            case "kb": 1 << 10
+            case "m": 1_000_000
+            case "mb": 1 << 20
+            case "g": 1_000_000_000
+            case "gb": 1 << 30
+            default: nil
+            }
         guard let factor, let value = scaled(number, by: factor), range.contains(value) else {
             let bounds = "from \(format(size: range.lowerBound)) to \(format(size: range.upperBound))"
             throw ValueError("must be a size in bytes \(bounds), such as 1048576, 64mb or 1gb")
@@ -33,13 +34,14 @@ enum ValueParser {
     /// A duration in whole milliseconds: bare, or with `ms`, `s`, `m` or `h`.
     static func milliseconds(_ text: String, in range: ClosedRange<Int>) throws(ValueError) -> Int {
         let (number, unit) = splitUnit(text)
-        let factor: Int? = switch unit {
-        case "", "ms": 1
-        case "s": 1000
-        case "m": 60_000
-        case "h": 3_600_000
-        default: nil
-        }
+        let factor: Int? =
+            switch unit {
+            case "", "ms": 1
+            case "s": 1000
+            case "m": 60_000
+            case "h": 3_600_000
+            default: nil
+            }
         guard let factor, let value = scaled(number, by: factor), range.contains(value) else {
             let bounds = "from \(range.lowerBound) to \(range.upperBound)"
             throw ValueError("must be a duration in milliseconds \(bounds), such as 1500, 500ms, 2s or 1m")
@@ -50,12 +52,13 @@ enum ValueParser {
     /// A duration in whole seconds: bare, or with `s`, `m` or `h`.
     static func seconds(_ text: String, in range: ClosedRange<Int>) throws(ValueError) -> Int {
         let (number, unit) = splitUnit(text)
-        let factor: Int? = switch unit {
-        case "", "s": 1
-        case "m": 60
-        case "h": 3600
-        default: nil
-        }
+        let factor: Int? =
+            switch unit {
+            case "", "s": 1
+            case "m": 60
+            case "h": 3600
+            default: nil
+            }
         guard let factor, let value = scaled(number, by: factor), range.contains(value) else {
             let bounds = "from \(range.lowerBound) to \(range.upperBound)"
             throw ValueError("must be a duration in seconds \(bounds), such as 30, 30s or 5m")

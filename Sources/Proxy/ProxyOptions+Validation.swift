@@ -31,9 +31,10 @@ extension ProxyOptions {
         checkOutputLimit("normal", outputLimitNormal, &found)
         checkOutputLimit("pubsub", outputLimitPubsub, &found)
         if backendUser != nil, backendPassword == nil {
-            found.append(OptionContradiction(
-                settings: [.init("backend-user")],
-                reason: "backend-user needs a password: write 'backend-password PASSWORD' too"))
+            found.append(
+                OptionContradiction(
+                    settings: [.init("backend-user")],
+                    reason: "backend-user needs a password: write 'backend-password PASSWORD' too"))
         }
         checkRenames(&found)
         return found
@@ -43,43 +44,51 @@ extension ProxyOptions {
         switch mode {
         case .static:
             guard let master else {
-                found.append(OptionContradiction(
-                    settings: [.init("mode"), .init("master")],
-                    reason: "mode static needs a master: write 'master HOST:PORT' in proxy.conf, or start with '--master HOST:PORT'"))
+                found.append(
+                    OptionContradiction(
+                        settings: [.init("mode"), .init("master")],
+                        reason:
+                            "mode static needs a master: write 'master HOST:PORT' in proxy.conf, or start with '--master HOST:PORT'"
+                    ))
                 return
             }
             if reachesItself(master) {
-                found.append(OptionContradiction(
-                    settings: [.init("master"), .init("port"), .init("bind")],
-                    reason: "master \(master) is the address that this proxy listens on"))
+                found.append(
+                    OptionContradiction(
+                        settings: [.init("master"), .init("port"), .init("bind")],
+                        reason: "master \(master) is the address that this proxy listens on"))
             }
         }
     }
 
     private func checkReplicas(_ found: inout [OptionContradiction]) {
         if readFrom == .replica, replicas.isEmpty {
-            found.append(OptionContradiction(
-                settings: [.init("read-from"), .init("replica")],
-                reason: "read-from replica needs a replica: write 'replica HOST:PORT', or use read-from prefer-replica"))
+            found.append(
+                OptionContradiction(
+                    settings: [.init("read-from"), .init("replica")],
+                    reason: "read-from replica needs a replica: write 'replica HOST:PORT', or use read-from prefer-replica"))
         }
         var seen: [Endpoint: Int] = [:]
         for (index, replica) in replicas.enumerated() {
             let endpoint = replica.endpoint.foldingCase
             let this = OptionContradiction.Setting("replica", index: index)
             if endpoint == master?.foldingCase {
-                found.append(OptionContradiction(
-                    settings: [.init("master"), this],
-                    reason: "replica \(replica.endpoint) is also the master"))
+                found.append(
+                    OptionContradiction(
+                        settings: [.init("master"), this],
+                        reason: "replica \(replica.endpoint) is also the master"))
             }
             if reachesItself(replica.endpoint) {
-                found.append(OptionContradiction(
-                    settings: [this, .init("port"), .init("bind")],
-                    reason: "replica \(replica.endpoint) is the address that this proxy listens on"))
+                found.append(
+                    OptionContradiction(
+                        settings: [this, .init("port"), .init("bind")],
+                        reason: "replica \(replica.endpoint) is the address that this proxy listens on"))
             }
             if let first = seen[endpoint] {
-                found.append(OptionContradiction(
-                    settings: [.init("replica", index: first), this],
-                    reason: "replica \(replica.endpoint) is listed twice"))
+                found.append(
+                    OptionContradiction(
+                        settings: [.init("replica", index: first), this],
+                        reason: "replica \(replica.endpoint) is listed twice"))
             } else {
                 seen[endpoint] = index
             }
@@ -88,31 +97,35 @@ extension ProxyOptions {
 
     private func checkListeners(_ found: inout [OptionContradiction]) {
         if port == 0, unixSocket == nil {
-            found.append(OptionContradiction(
-                settings: [.init("port"), .init("unixsocket")],
-                reason: "port 0 turns TCP off, which needs a Unix socket: write 'unixsocket PATH'"))
+            found.append(
+                OptionContradiction(
+                    settings: [.init("port"), .init("unixsocket")],
+                    reason: "port 0 turns TCP off, which needs a Unix socket: write 'unixsocket PATH'"))
         }
         if port != 0, port == metricsPort {
-            found.append(OptionContradiction(
-                settings: [.init("port"), .init("metrics-port")],
-                reason: "port and metrics-port are both \(port)"))
+            found.append(
+                OptionContradiction(
+                    settings: [.init("port"), .init("metrics-port")],
+                    reason: "port and metrics-port are both \(port)"))
         }
     }
 
     private func checkOutputLimit(_ name: String, _ limit: OutputBufferLimit, _ found: inout [OptionContradiction]) {
         guard limit.isContradictory else { return }
-        found.append(OptionContradiction(
-            settings: [.init("client-output-buffer-limit")],
-            reason: "client-output-buffer-limit \(name) has a soft limit above its hard limit"))
+        found.append(
+            OptionContradiction(
+                settings: [.init("client-output-buffer-limit")],
+                reason: "client-output-buffer-limit \(name) has a soft limit above its hard limit"))
     }
 
     private func checkRenames(_ found: inout [OptionContradiction]) {
         var owners: [String: String] = [:]
         for (old, new) in renamedCommands.sorted(by: { $0.key < $1.key }) where !new.isEmpty {
             if let other = owners.updateValue(old, forKey: new) {
-                found.append(OptionContradiction(
-                    settings: [.init("rename-command")],
-                    reason: "rename-command gives '\(other)' and '\(old)' the same new name"))
+                found.append(
+                    OptionContradiction(
+                        settings: [.init("rename-command")],
+                        reason: "rename-command gives '\(other)' and '\(old)' the same new name"))
             }
         }
     }

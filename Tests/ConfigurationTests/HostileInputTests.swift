@@ -31,9 +31,12 @@ import Testing
 
     @Test func answersLongWordsWithShortErrors() throws {
         let long = String(repeating: "9", count: 60_000)
-        for line in [long, "port \(long)", "master \(long):1", "master a:\(long)", "read-from \(long)", "deny-command \(long)", "zone \(long)",
+        let lines = [
+            long, "port \(long)", "master \(long):1", "master a:\(long)", "read-from \(long)", "deny-command \(long)",
+            "zone \(long)",
             "unixsocket \(long)", "include \(long)", "requirepass \(long)", "rename-command a \(long)", "timeout \(long)s",
-        ] {
+        ]
+        for line in lines {
             #expect(try #require(refusal(line)).utf8.count < 800)
         }
     }
@@ -59,19 +62,23 @@ import Testing
     }
 
     @Test func errorsStayOnOneLineWithoutControlCharacters() throws {
-        for line in ["zone \"a\\n\u{1b}[31mb", "zone \u{202e}abc\u{7}d", "po\u{1b}rt 1", "include \"a\\r\\nb\"", "\u{2028}x y"] {
+        for line in ["zone \"a\\n\u{1b}[31mb", "zone \u{202e}abc\u{7}d", "po\u{1b}rt 1", "include \"a\\r\\nb\"", "\u{2028}x y"]
+        {
             let text = try #require(refusal(line))
-            #expect(text.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) && $0 != "\u{202e}" && $0 != "\u{2028}" })
+            let harmful: (Unicode.Scalar) -> Bool = { scalar in
+                scalar.value < 0x20 || (0x7f...0x9f).contains(scalar.value) || scalar == "\u{202e}" || scalar == "\u{2028}"
+            }
+            #expect(!text.unicodeScalars.contains(where: harmful))
         }
         let error = message { try Configuration.apply(pairs: [.init(name: "a\r\nb", value: "c\r\nd")], to: ProxyOptions()) }
         #expect(error == #"PROXY CONFIG SET: unknown directive 'a(hidden)'"#)
     }
 
     @Test func neverTrapsOnDamagedConfigurations() throws {
-        let whole = try ConfigurationFile.read("/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/proxy.conf")
+        let whole = try ConfigurationFile.read(proxyConfPath)
         let lines = whole.split(separator: 0x0a).map { Array($0.first == 0x23 ? $0.dropFirst(2) : $0) }
         var generator = SeededGenerator(seed: 7)
-        for _ in 0..<3000 {
+        for _ in 0..<1000 {
             var line = lines.randomElement(using: &generator)!
             for _ in 0..<Int.random(in: 0...4, using: &generator) where !line.isEmpty {
                 let index = line.indices.randomElement(using: &generator)!

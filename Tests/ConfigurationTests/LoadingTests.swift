@@ -17,7 +17,8 @@ import Testing
     }
 
     @Test func commandLineOverridesAndAppends() throws {
-        let options = try load("port 1\nreplica a:1", commandLine: ["--port", "2", "--replica", "b:1", "weight", "2", "--Threads", "3"])
+        let options = try load(
+            "port 1\nreplica a:1", commandLine: ["--port", "2", "--replica", "b:1", "weight", "2", "--Threads", "3"])
         #expect(options.port == 2)
         #expect(options.threads == 3)
         #expect(options.replicas.map(\.endpoint.host) == ["a", "b"])
@@ -25,7 +26,8 @@ import Testing
     }
 
     @Test func commandLineCanStartTheReplicasAnew() throws {
-        #expect(try load("replica a:1", commandLine: ["--replica", "", "--replica", "b:1"]).replicas.map(\.endpoint.host) == ["b"])
+        #expect(
+            try load("replica a:1", commandLine: ["--replica", "", "--replica", "b:1"]).replicas.map(\.endpoint.host) == ["b"])
     }
 
     @Test func commandLineWordsNeedNoQuotes() throws {

@@ -13,7 +13,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "a"), ("a", ""), ("?", ""), ("a*c", "ab"), ("[^a]", "a"), ("[a-c]", "d"), (#"\*"#, "x"), ("abc", "abcd"), ("[]", "x"),
+        ("", "a"), ("a", ""), ("?", ""), ("a*c", "ab"), ("[^a]", "a"), ("[a-c]", "d"), (#"\*"#, "x"), ("abc", "abcd"),
+        ("[]", "x"),
         ("*a", "b"), ("[", "x"),
     ])
     func globDoesNotMatch(_ pattern: String, _ text: String) {
@@ -38,7 +39,9 @@ import Testing
         #expect(DirectiveTable.nearest(to: word) == nil)
     }
 
-    @Test(arguments: [("", "", 0), ("a", "", 1), ("ab", "ba", 1), ("kitten", "sitting", 3), ("ca", "abc", 3), ("abc", "abc", 0)])
+    @Test(arguments: [
+        ("", "", 0), ("a", "", 1), ("ab", "ba", 1), ("kitten", "sitting", 3), ("ca", "abc", 3), ("abc", "abc", 0),
+    ])
     func editDistanceCountsSwapsOfNeighboursOnce(_ left: String, _ right: String, _ distance: Int) {
         #expect(Suggestion.distance(Array(left.utf8), Array(right.utf8)) == distance)
         #expect(Suggestion.distance(Array(right.utf8), Array(left.utf8)) == distance)
@@ -51,12 +54,16 @@ import Testing
         }
     }
 
-    @Test(arguments: [("a/b.conf", "c", "a/c"), ("b.conf", "c", "c"), ("/b.conf", "c", "/c"), ("a/b", "/c", "/c"), ("b", "-", "./-")])
+    @Test(arguments: [
+        ("a/b.conf", "c", "a/c"), ("b.conf", "c", "c"), ("/b.conf", "c", "/c"), ("a/b", "/c", "/c"), ("b", "-", "./-"),
+    ])
     func resolvesIncludes(_ file: String, _ path: String, _ resolved: String) {
         #expect(FilePath.resolve(path, from: file) == resolved)
     }
 
-    @Test(arguments: [("./a//b/../c", "a/c"), ("/a/./b", "/a/b"), ("../a", "../a"), ("a/../../b", "../b"), ("../../a", "../../a")])
+    @Test(arguments: [
+        ("./a//b/../c", "a/c"), ("/a/./b", "/a/b"), ("../a", "../a"), ("a/../../b", "../b"), ("../../a", "../../a"),
+    ])
     func normalizesPaths(_ path: String, _ normalized: String) {
         #expect(FilePath.normalized(path) == normalized)
     }

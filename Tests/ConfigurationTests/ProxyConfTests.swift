@@ -4,26 +4,24 @@ import Testing
 
 /// Keeps the proxy.conf at the top of the repository in step with the table.
 @Suite struct ProxyConfTests {
-    private static let path = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/proxy.conf"
-
     /// Line after line.
     private func lines() throws -> [String] {
-        String(decoding: try ConfigurationFile.read(Self.path), as: UTF8.self).split(
+        String(decoding: try ConfigurationFile.read(proxyConfPath), as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false
         ).map(String.init)
     }
 
     @Test func loadsAndDiffersFromTheDefaultsOnlyInTheMaster() throws {
-        let loaded = try Configuration.load(path: Self.path, commandLine: [])
+        let loaded = try Configuration.load(path: proxyConfPath, commandLine: [])
         #expect(Configuration.changes(from: ProxyOptions(), to: loaded.options) == [#"master: "" -> 127.0.0.1:6379"#])
-        #expect(loaded.files == [Self.path])
+        #expect(loaded.files == [proxyConfPath])
     }
 
     @Test(arguments: DirectiveTable.all.map(\.name))
     func describesDirectiveWithItsDefault(_ name: String) throws {
         let directive = try #require(DirectiveTable.directive(named: name))
         let lines = try lines()
-        let places = lines.indices.filter { lines[$0] == name || lines[$0].hasPrefix("\(name) ") || lines[$0].hasPrefix("# \(name) ") }
+        let places = lines.indices.filter { lines[$0].hasPrefix("\(name) ") || lines[$0].hasPrefix("# \(name) ") }
         // The description of a directive may start with its name; the directive itself follows the facts.
         let place = try #require(places.first { lines[$0 - 1] == "# \(directive.facts)" }, "no line '# \(directive.facts)'")
         let isCommentedOut = lines[place].hasPrefix("# ")

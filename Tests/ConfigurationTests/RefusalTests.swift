@@ -40,9 +40,11 @@ import Testing
         "client-query-buffer-limit 1", "maxmemory-buffers 0", "client-output-buffer-limit normal 1 1",
         "client-output-buffer-limit normal 1 1 1 pubsub", "client-output-buffer-limit normal -1 0 0",
         "client-output-buffer-limit normal 1 2 0", "client-output-buffer-limit master 1 1 1", "client-output-buffer-limit \"\"",
-        "bind", "bind \"\"", "bind 10.0.0.256", "bind -", "bind [::1]", "bind ::1::2", "bind a/b", "read-from", "read-from both",
+        "bind", "bind \"\"", "bind 10.0.0.256", "bind -", "bind [::1]", "bind ::1::2", "bind a/b", "read-from",
+        "read-from both",
         "admin-commands yes", "loglevel loud", "log-format xml", "replica-selection best", "zone \"a b\"", "zone é", "mode on",
-        "backend-user \"a b\"", "deny-command |x", "deny-command a|b|c", "deny-command", "rename-command a", "rename-command a b c",
+        "backend-user \"a b\"", "deny-command |x", "deny-command a|b|c", "deny-command", "rename-command a",
+        "rename-command a b c",
         "rename-command a|b c", "rename-command a A", "rename-command a \"b c\"", "include", "include \"\"", "include a b",
     ])
     func refusesValue(_ line: String) throws {
@@ -51,7 +53,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:-1", ":6379", "::1:6379", "[::1]", "[::1]6379", "[]:1",
+        "10.0.0.1", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:65536", "10.0.0.1:-1", ":6379", "::1:6379", "[::1]", "[::1]6379",
+        "[]:1",
         "[10.0.0.1]:1", "[::1%]:1", "[:::]:1", "10.0.0.300:1", "10.0.1:1", "-a:1", "a b:1", "a/b:1", "a:1:2", "hôte:1",
         "10.0.0.1 6379",
     ])
@@ -71,7 +74,8 @@ import Testing
     @Test func explainsHowToWriteIPv6Endpoints() {
         #expect(
             refusal("master ::1:6379")
-                == "proxy.conf:1: master takes HOST:PORT, with an IPv6 address in brackets, as in [::1]:6379 in 'master ::1:6379'")
+                == "proxy.conf:1: master takes HOST:PORT, with an IPv6 address in brackets, as in [::1]:6379 in 'master ::1:6379'"
+        )
     }
 
     @Test func explainsThatCommentsNeedTheirOwnLine() {
@@ -96,7 +100,8 @@ import Testing
         let files = Files(["a.conf": "port 1\n", "b.conf": "port 1\nmode static\nthreads 1\n"])
         #expect(message { try Configuration.load(path: nil, commandLine: []) } == "no configuration given: \(expected)")
         #expect(message { try Configuration.load(path: nil, commandLine: ["--port", "1"]) } == "command line: \(expected)")
-        #expect(message { try Configuration.load(path: "a.conf", commandLine: [], readFile: files.read) } == "a.conf: \(expected)")
+        #expect(
+            message { try Configuration.load(path: "a.conf", commandLine: [], readFile: files.read) } == "a.conf: \(expected)")
         #expect(
             message { try Configuration.load(path: "b.conf", commandLine: [], readFile: files.read) }
                 == "b.conf:2: \(expected) in 'mode static'")
@@ -110,7 +115,8 @@ import Testing
     }
 
     @Test func blamesTheLaterOfMasterAndEqualReplica() {
-        #expect(refusal("replica b:1\nreplica a:1\nmaster a:1") == "proxy.conf:3: replica a:1 is also the master in 'master a:1'")
+        #expect(
+            refusal("replica b:1\nreplica a:1\nmaster a:1") == "proxy.conf:3: replica a:1 is also the master in 'master a:1'")
         #expect(refusal("master a:1\nreplica b:1\nreplica a:1\nport 1")?.hasPrefix("proxy.conf:3: ") == true)
     }
 

@@ -4,7 +4,8 @@ import Testing
 
 /// PROXY CONFIG GET and SET, and SIGHUP.
 @Suite struct RunningTests {
-    private func set(_ pairs: (String, String)..., on options: ProxyOptions = .valid) throws(ConfigurationError) -> ProxyOptions {
+    private func set(_ pairs: (String, String)..., on options: ProxyOptions = .valid) throws(ConfigurationError) -> ProxyOptions
+    {
         try Configuration.apply(pairs: pairs.map { Question.Pair(name: $0.0, value: $0.1) }, to: options)
     }
 
@@ -79,10 +80,11 @@ import Testing
         #expect(reload.options.port == 7379)
         #expect(reload.options.timeoutSeconds == 30)
         #expect(
-            Configuration.changes(from: .valid, to: new) == [
-                "port: 7379 -> 1 (needs a restart)", #"replica: "" -> a:1 weight 2"#, "timeout: 0 -> 30",
-                "threads: 0 -> 2 (needs a restart)", #"logfile: "" -> "a b" (needs a restart)"#,
-            ].sorted { order($0) < order($1) })
+            Configuration.changes(from: .valid, to: new)
+                == [
+                    "port: 7379 -> 1 (needs a restart)", #"replica: "" -> a:1 weight 2"#, "timeout: 0 -> 30",
+                    "threads: 0 -> 2 (needs a restart)", #"logfile: "" -> "a b" (needs a restart)"#,
+                ].sorted { order($0) < order($1) })
     }
 
     @Test func reloadWithoutChangesChangesNothing() throws {

@@ -17,8 +17,12 @@ struct Files {
     }
 }
 
+/// The proxy.conf at the top of the repository.
+let proxyConfPath = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/proxy.conf"
+
 /// Loads the text as proxy.conf, included by a file that names the master, which static mode can't do without.
-func load(_ text: String, commandLine: [String] = [], files: [String: String] = [:]) throws(ConfigurationError) -> ProxyOptions {
+func load(_ text: String, commandLine: [String] = [], files: [String: String] = [:]) throws(ConfigurationError) -> ProxyOptions
+{
     try load(bytes: Array(text.utf8), commandLine: commandLine, files: files)
 }
 
