@@ -84,6 +84,13 @@ package struct ByteQueue: ~Copyable {
         if head == tail { reset() }
     }
 
+    /// Drops all but the first `length` bytes.
+    package mutating func truncate(_ length: Int) {
+        precondition(length >= 0 && length <= count)
+        tail = head + length
+        if head == tail { reset() }
+    }
+
     @inlinable
     package mutating func removeAll() {
         head = tail

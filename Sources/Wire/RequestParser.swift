@@ -110,6 +110,11 @@ package struct RequestParser: ~Copyable {
         return .complete
     }
 
+    /// For callers that parse a rewritten request in the middle of another: the borders of the outer one are needed again.
+    package mutating func restoreLength(_ outer: Int) {
+        length = outer
+    }
+
     @inline(__always)
     private mutating func needs(_ bytes: Int) -> Outcome {
         wanted = bytes

@@ -43,7 +43,7 @@ def pytest_runtest_makereport(item, call):
         item.stash[FAILED] = True
         for process in list(Process.alive):
             log = process.log()
-            if log and process.name.startswith("proxy") or not process.running:
+            if process.name.startswith("proxy") or not process.running:
                 report.sections.append((f"log of {process.name} (pid {process.pid}, {'running' if process.running else 'exited with %s' % process.popen.returncode})", log[-4000:]))
     return report
 
@@ -73,8 +73,10 @@ class Shared:
         self.made: dict = {}
 
     def get(self, key, make):
-        if key not in self.made or not self.healthy(self.made[key]):
-            self.drop(key)
+        if key in self.made and not self.healthy(self.made[key]):
+            # Whatever else there is was made for it or made it fail.
+            self.drop_all()
+        if key not in self.made:
             known = set(map(id, Process.alive))
             self.made[key] = make()
             shared_processes.update(id(process) for process in Process.alive if id(process) not in known)

@@ -494,12 +494,14 @@ class Cutter:
     meets a full socket. `swallow_replies`: replies are read and thrown away. `refuse`: new connections are closed at once.
     `cut()`: closes everything that is open. `cut_after(pattern)`: the next request that contains `pattern` is forwarded, its reply
     is awaited and thrown away, and that connection is cut. `cut_before(pattern)`: that request is thrown away and the connection cut.
+    `chunk`: replies and requests go on in pieces of that many bytes.
     """
 
     def __init__(self, target: int, port: int | None = None):
         self.target = target
         self.port = port or free_port()
         self.delay = 0.0
+        self.chunk = 0
         self.stall_requests = False
         self.stall_replies = False
         self.swallow_replies = False
@@ -631,8 +633,7 @@ class Cutter:
                 self._after = None
                 state["doomed"] = True
             self.request_bytes += len(data)
-            writer.write(data)
-            await writer.drain()
+            await self._write(writer, data)
 
     async def _replies(self, reader, writer, pair, state) -> None:
         while True:
@@ -651,8 +652,15 @@ class Cutter:
             if self.swallow_replies:
                 continue
             self.reply_bytes += len(data)
-            writer.write(data)
+            await self._write(writer, data)
+
+    async def _write(self, writer, data: bytes) -> None:
+        step = self.chunk or len(data)
+        for start in range(0, len(data), step):
+            writer.write(data[start:start + step])
             await writer.drain()
+            if self.chunk:
+                await asyncio.sleep(0)
 
 
 def run_command(*words, timeout: float = 15.0, check: bool = False, **options) -> subprocess.CompletedProcess:

@@ -10,7 +10,11 @@ import time
 
 
 class NeedMore(Exception):
-    """The buffer ends inside a frame."""
+    """The buffer ends inside a frame, which goes on at least to position `end`."""
+
+    def __init__(self, end: int):
+        super().__init__(end)
+        self.end = end
 
 
 class Malformed(AssertionError):
@@ -83,7 +87,7 @@ def parse(buffer, position: int = 0) -> tuple[Frame, int]:
             raise Malformed(f"unknown type byte in {bytes(buffer[position:position + 80])!r}")
         if len(buffer) - position > 1 << 16:
             raise Malformed(f"a line of over 64 KiB: {bytes(buffer[position:position + 80])!r}")
-        raise NeedMore
+        raise NeedMore(len(buffer) + 1)
     kind = chr(buffer[position])
     line = bytes(buffer[position + 1:end])
     position = end + 2
@@ -110,7 +114,7 @@ def parse(buffer, position: int = 0) -> tuple[Frame, int]:
             if length < 0:
                 raise Malformed(f"negative length in {kind}{line!r}")
             if len(buffer) < position + length + 2:
-                raise NeedMore
+                raise NeedMore(position + length + 2)
             body = bytes(buffer[position:position + length])
             if bytes(buffer[position + length:position + length + 2]) != b"\r\n":
                 raise Malformed(f"no CRLF after a bulk of {length} bytes: {bytes(buffer[start:start + 80])!r}")
@@ -236,25 +240,22 @@ class Raw:
         while True:
             try:
                 frame, self.position = parse(self.buffer, self.position)
-            except NeedMore:
-                self._fill(deadline)
+            except NeedMore as need:
+                self._fill(deadline, need.end)
                 continue
             if self.position > 1 << 20 or self.position == len(self.buffer):
                 del self.buffer[:self.position]
                 self.position = 0
             return frame
 
-    def _fill(self, deadline: float) -> None:
-        # A frame that is still incomplete is parsed again from its start: read in growing steps to keep that cheap.
-        wanted = max(1, (len(self.buffer) - self.position) // 2)
-        got = 0
-        while got < wanted:
+    def _fill(self, deadline: float, end: int) -> None:
+        while len(self.buffer) < end:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError(f"no complete reply in time; received so far: {bytes(self.buffer[self.position:self.position + 200])!r}")
             self.socket.settimeout(left)
             try:
-                data = self.socket.recv(1 << 20 if wanted > 1 << 16 else 1 << 16)
+                data = self.socket.recv(max(1 << 16, min(end - len(self.buffer), 1 << 20)))
             except socket.timeout:
                 continue
             except ConnectionResetError:
@@ -262,9 +263,6 @@ class Raw:
             if not data:
                 raise Closed(f"closed by the peer; received before: {bytes(self.buffer[self.position:self.position + 200])!r}")
             self.buffer += data
-            got += len(data)
-            if wanted <= 1 << 16:
-                break
 
     def reply(self, timeout: float | None = None) -> Frame:
         """The next frame that is not a push; pushes met on the way are kept in `pushes`."""

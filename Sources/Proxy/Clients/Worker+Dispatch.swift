@@ -1,0 +1,334 @@
+import Wire
+
+// From a parsed request to the connection it goes to.
+extension Worker {
+    /// Requests one client may have out before its next ones wait.
+    static var pipelineDepth: Int { 16_384 }
+    /// Unsent bytes on a connection at which requests for it wait, and at which they go on.
+    static var nodeHighWater: Int { 4 << 20 }
+    static var nodeLowWater: Int { 1 << 20 }
+
+    /// Handles the request that `parser` has just found: `length` bytes from `start`.
+    @inline(__always)
+    func handle(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int) -> Verdict {
+        let name = parser.arguments[0]
+        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
+        if session.pointee.isPlain && index >= 0 && pausedUntil <= now {
+            let route = routes[index]
+            switch route.handler {
+            case .read:
+                session.pointee.lastCommand = index
+                session.pointee.commandCount &+= 1
+                return forwardRead(session, start, length, route.commandClass)
+            case .master:
+                session.pointee.lastCommand = index
+                session.pointee.commandCount &+= 1
+                return forwardToMaster(session, start, length, route.commandClass)
+            default: break
+            }
+        }
+        return handleUnusual(session, start, length, index)
+    }
+
+    /// Everything that needs more than a look at the command's name, or a client in an unusual state.
+    @inline(never)
+    private func handleUnusual(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ topIndex: Int
+    ) -> Verdict {
+        if routes.hasRenames, let original = routes.renamed[text(0, start).lowercased()] {
+            return handleRenamed(session, start, original)
+        }
+        let index = resolve(topIndex, start)
+        let route = topIndex < 0 ? unknownRoute(start) : routes[index]
+        session.pointee.lastCommand = index
+        session.pointee.commandCount &+= 1
+
+        if !session.pointee.isAuthenticated && !route.needsNoAuthentication && route.handler != .quit {
+            reply(session, error: "NOAUTH Authentication required.")
+            return .taken
+        }
+        if mustPause(session, route, index) { return .waits }
+        let mode = session.pointee.replyMode
+        if mode == .skipNext && route.handler != .clientReply { session.pointee.replyMode = .skipping }
+        let verdict = dispatch(session, start, length, index, route)
+        if verdict != .sessionEnded && session.pointee.replyMode == .skipping {
+            session.pointee.replyMode = verdict == .waits ? .skipNext : .on
+            updateIsPlain(session)
+        }
+        if verdict == .waits { session.pointee.commandCount &-= 1 }
+        return verdict
+    }
+
+    func dispatch(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ index: Int, _ route: RouteTable.Route
+    ) -> Verdict {
+        switch route.handler {
+        case .denied:
+            return refuse(session, start, error: unknownCommandText(start))
+        case .impossible:
+            return refuse(
+                session, start,
+                error: "ERR command '\(text(0, start).lowercased())' can't be used through a proxy: connect to the node itself")
+        case .administrative:
+            return refuse(
+                session, start,
+                error: "NOPERM '\(commandName(index, start))' is an administrative command and 'admin-commands' is 'deny'")
+        default: break
+        }
+        if session.pointee.pins != [] || session.pointee.isTransactionLost || session.pointee.isWatchLost {
+            return handlePinned(session, start, length, route)
+        }
+        switch route.handler {
+        case .read: return forwardRead(session, start, length, route.commandClass)
+        case .master, .container, .exec, .discard, .unwatch, .clientCaching:
+            return forwardToMaster(session, start, length, route.commandClass)
+        case .scan, .keyScan: return forwardScan(session, start, length, route)
+        case .info: return forwardInfo(session, start, length)
+        case .eval, .evalReadOnly, .scriptLoad, .scriptFlush:
+            return forwardScript(session, start, length, route)
+        case .streamRead where !isBlockingStreamRead(start):
+            return route.isWrite || !routes.commands.isReplicaEligible(index)
+                ? forwardToMaster(session, start, length, .write) : forwardRead(session, start, length, .read)
+        case .blocking, .streamRead, .kill: return forwardAlone(session, start, length, route)
+        case .wait: return forwardWait(session, start, length)
+        case .multi, .watch, .subscribe, .unsubscribe, .monitor, .clientNoTouch:
+            return pinAndForward(session, start, length, route)
+        case .clientTracking: return handleTracking(session, start, length, route)
+        default:
+            counters.requests[route.commandClass.rawValue] &+= 1
+            return answer(session, start, route.handler)
+        }
+    }
+
+    /// The subcommand's index if the command is a container and has such a subcommand.
+    private func resolve(_ index: Int, _ start: UnsafePointer<UInt8>) -> Int {
+        guard index >= 0, parser.argumentCount > 1, routes.commands.traits(of: index).isContainer else { return index }
+        let word = parser.arguments[1]
+        let sub = routes.commands.findSubcommand(of: index, start + Int(word.offset), Int(word.length))
+        return sub >= 0 ? sub : index
+    }
+
+    private func unknownRoute(_ start: UnsafePointer<UInt8>) -> RouteTable.Route {
+        var route = RouteTable.unknownRoute
+        if text(0, start).lowercased() == "proxy" {
+            route.handler = options.deniedCommands.contains("proxy") ? .denied : .proxy
+            route.commandClass = .local
+        }
+        return route
+    }
+
+    func commandName(_ index: Int, _ start: UnsafePointer<UInt8>) -> String {
+        index >= 0 ? routes.commands[index].name : text(0, start).lowercased()
+    }
+
+    private func handleRenamed(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ original: String) -> Verdict {
+        var arguments = (0..<parser.argumentCount).map { argument($0, start) }
+        arguments[0] = Array(original.utf8)
+        var request: [UInt8] = []
+        request.appendCommand(arguments)
+        let outerLength = parser.length
+        return request.withUnsafeBufferPointer { buffer in
+            let first = buffer.baseAddress.unsafelyUnwrapped
+            _ = parser.parse(first, buffer.count, RequestParser.Limits())
+            let index = resolve(routes.commands.find(original), first)
+            var route = routes[index]
+            // The old name is refused; under the new one the command is what it was.
+            if route.handler == .denied { route = routes.underlying(index, options) }
+            session.pointee.lastCommand = index
+            let verdict: Verdict
+            if !session.pointee.isAuthenticated && !route.needsNoAuthentication {
+                reply(session, error: "NOAUTH Authentication required.")
+                verdict = .taken
+            } else {
+                verdict = dispatch(session, first, buffer.count, index, route)
+            }
+            parser.restoreLength(outerLength)
+            return verdict
+        }
+    }
+
+    /// What Redis says to a command it doesn't know.
+    func unknownCommandText(_ start: UnsafePointer<UInt8>) -> String {
+        var list = ""
+        for index in 1..<max(parser.argumentCount, 1) {
+            if list.utf8.count >= 128 { break }
+            list += "'\(String(text(index, start).prefix(128 - list.utf8.count)))' "
+        }
+        return "ERR unknown command '\(text(0, start).prefix(128))', with args beginning with: \(list)"
+    }
+
+    /// Refuses a command. Inside a transaction the node has to hear of it, so that EXEC fails there as Redis would have it.
+    private func refuse(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, error: String) -> Verdict {
+        if session.pointee.pins.contains(.transaction) { return refuseInTransaction(session, error: error) }
+        reply(session, error: error)
+        return .taken
+    }
+
+    /// CLIENT PAUSE is in force for this command.
+    private func mustPause(_ session: SessionPointer, _ route: RouteTable.Route, _ index: Int) -> Bool {
+        guard pausedUntil > now, route.handler != .clientUnpause else { return false }
+        if pauseIsForWritesOnly {
+            let flags = index >= 0 ? routes.commands.traits(of: index).flags : []
+            guard flags.contains(.write) || flags.contains(.mayReplicate) || route.handler == .exec else { return false }
+        }
+        pause(session, .clientPause)
+        return true
+    }
+
+    // MARK: - Forwarding on shared connections
+
+    @inline(__always)
+    func forwardRead(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ commandClass: Statistics.CommandClass
+    ) -> Verdict {
+        // A read behind a write of the same pipeline follows it to the master: elsewhere it could overtake it.
+        let node =
+            session.pointee.writesOutstanding > 0 ? master : readNode(session.pointee.readFrom ?? options.readFrom)
+        guard node >= 0 else { return waitForNode(session, isWrite: false) }
+        var connection = sharedConnection(session.pointee.lane, node)
+        if connection.pointee.state == .waiting {
+            let other = readNodeInstead(of: node, session)
+            if other != node { connection = sharedConnection(session.pointee.lane, other) }
+        }
+        return forward(session, start, length, connection, isWrite: false, commandClass)
+    }
+
+    @inline(__always)
+    func forwardToMaster(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ commandClass: Statistics.CommandClass
+    ) -> Verdict {
+        guard master >= 0 else { return waitForNode(session, isWrite: true) }
+        let connection = sharedConnection(session.pointee.lane, master)
+        return forward(session, start, length, connection, isWrite: true, commandClass)
+    }
+
+    /// The connection to a replica is not there: another node for this client's read, if there is one.
+    @inline(never)
+    private func readNodeInstead(of node: Int, _ session: SessionPointer) -> Int {
+        guard node != master || session.pointee.writesOutstanding == 0 else { return node }
+        var avoided = NodeSet()
+        avoided.insert(node)
+        var candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        while candidate >= 0, sharedConnection(session.pointee.lane, candidate).pointee.state == .waiting {
+            avoided.insert(candidate)
+            candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        }
+        return candidate >= 0 ? candidate : node
+    }
+
+    @inline(__always)
+    private func forward(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ connection: ConnectionPointer,
+        isWrite: Bool, _ commandClass: Statistics.CommandClass
+    ) -> Verdict {
+        if connection.pointee.unsent > Self.nodeHighWater { return waitForRoom(session, connection) }
+        enqueue(session, start, length, connection, isWrite: isWrite, commandClass)
+        if session.pointee.outstanding > Self.pipelineDepth { pause(session, .pipelineFull) }
+        return .taken
+    }
+
+    /// Appends a request to a connection and to the client's queue of what it is owed. The run that ends both queues grows by
+    /// it when there is one; otherwise a new one begins.
+    @discardableResult
+    @inline(__always)
+    func enqueue(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ connection: ConnectionPointer,
+        isWrite: Bool, _ commandClass: Statistics.CommandClass
+    ) -> RunPointer {
+        counters.requests[commandClass.rawValue] &+= 1
+        let run: RunPointer
+        if let last = connection.pointee.lastRun, last == session.pointee.lastRun, last.pointee.issuedAt == now,
+            last.pointee.kind == .plain, !last.pointee.isSilent, session.pointee.replyMode == .on, last.pointee.attempts == 0
+        {
+            run = last
+            run.pointee.requests &+= 1
+            run.pointee.remaining &+= 1
+        } else {
+            run = beginRun(session, connection, commandClass)
+        }
+        if isWrite {
+            run.pointee.writes &+= 1
+            session.pointee.writesOutstanding &+= 1
+            nodes[connection.pointee.node].statistics.writes &+= 1
+        } else {
+            nodes[connection.pointee.node].statistics.reads &+= 1
+        }
+        connection.pointee.log.append(start, length)
+        connection.pointee.logEnd &+= length
+        run.pointee.logEnd = connection.pointee.logEnd
+        connection.pointee.outstanding &+= 1
+        nodes[connection.pointee.node].outstanding &+= 1
+        session.pointee.outstanding &+= 1
+        markDirty(connection)
+        return run
+    }
+
+    /// A new run for one request at the end of both queues.
+    @inline(__always)
+    func beginRun(
+        _ session: SessionPointer, _ connection: ConnectionPointer, _ commandClass: Statistics.CommandClass
+    ) -> RunPointer {
+        let run = runs.take()
+        run.pointee.session = session
+        run.pointee.commandClass = UInt8(truncatingIfNeeded: commandClass.rawValue)
+        run.pointee.isSilent = session.pointee.replyMode != .on
+        run.pointee.requests = 1
+        run.pointee.remaining = 1
+        run.pointee.issuedAt = now
+        run.pointee.logStart = connection.pointee.logEnd
+        append(run, to: session)
+        append(run, to: connection)
+        return run
+    }
+
+    @inline(__always)
+    func append(_ run: RunPointer, to connection: ConnectionPointer) {
+        run.pointee.connection = connection
+        if let last = connection.pointee.lastRun {
+            last.pointee.nextOfConnection = run
+        } else {
+            connection.pointee.firstRun = run
+        }
+        connection.pointee.lastRun = run
+    }
+
+    // MARK: - Waiting
+
+    /// No node can take the request at the moment. It waits as long as a request may, and is then refused.
+    @inline(never)
+    func waitForNode(_ session: SessionPointer, isWrite: Bool) -> Verdict {
+        if session.pointee.pauseDeadline <= now {
+            session.pointee.pauseDeadline = .never
+            reply(
+                session,
+                error: isWrite
+                    ? "MASTERDOWN No node is confirmed as the master; the command was not sent"
+                    : "MASTERDOWN No node is eligible for reads; the command was not sent")
+            return .taken
+        }
+        if session.pointee.pauseDeadline == .never {
+            session.pointee.pauseDeadline = now.adding(milliseconds: holdMilliseconds)
+        }
+        pause(session, .noMaster)
+        return .waits
+    }
+
+    /// How long a request that could not be sent waits for better times.
+    var holdMilliseconds: Int {
+        options.requestTimeoutMilliseconds > 0 ? options.requestTimeoutMilliseconds : 10_000
+    }
+
+    @inline(never)
+    private func waitForRoom(_ session: SessionPointer, _ connection: ConnectionPointer) -> Verdict {
+        pause(session, .nodeFull)
+        connection.pointee.waiters.append(session.pointee.link)
+        return .waits
+    }
+
+    /// Makes this client wait until all its requests are answered; false if they are already.
+    func mustDrain(_ session: SessionPointer) -> Bool {
+        guard session.pointee.firstRun != nil else { return false }
+        pause(session, .draining)
+        return true
+    }
+}

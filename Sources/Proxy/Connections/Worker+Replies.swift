@@ -1,0 +1,359 @@
+import Wire
+
+// Bytes from nodes: whose they are, and what has to happen to them on the way.
+extension Worker {
+    /// A reply this long, or announced to be, makes a shared connection leave the pool, so that nobody waits behind it.
+    static var hugeReply: Int { 1 << 20 }
+    /// Longest frame kept whole on a connection with pushes.
+    private static var frameLimit: Int { 512 << 20 }
+
+    func readSpace(forNode connection: ConnectionPointer) -> UnsafeMutableRawBufferPointer {
+        if mustPauseReading(connection) {
+            connection.pointee.isReadingPaused = true
+            return UnsafeMutableRawBufferPointer(start: nil, count: 0)
+        }
+        readIsInPlace = false
+        let held = connection.pointee.partial.count
+        if held == 0 { return arenaSpace(carrying: nil, 0) }
+        if held <= 4096 && !connection.pointee.hasPushes {
+            let space = arenaSpace(carrying: UnsafePointer(connection.pointee.partial.bytes), held)
+            connection.pointee.partial.removeAll()
+            return space
+        }
+        readIsInPlace = true
+        return connection.pointee.partial.space(64 << 10)
+    }
+
+    /// The client whose reply is being read does not take it as fast as it comes. Only a connection that nobody else waits for
+    /// may stop.
+    private func mustPauseReading(_ connection: ConnectionPointer) -> Bool {
+        guard connection.pointee.role != .shared, let owner = connection.pointee.owner else { return false }
+        return owner.pointee.pendingOutput > Self.outputHighWater && owner.pointee.isSocketFull
+            && (connection.pointee.role == .exclusive || !isAwaitedByOthers(connection, than: owner))
+    }
+
+    private func isAwaitedByOthers(_ connection: ConnectionPointer, than owner: SessionPointer) -> Bool {
+        var next = connection.pointee.firstRun
+        while let run = next {
+            if let session = run.pointee.session, session != owner { return true }
+            next = run.pointee.nextOfConnection
+        }
+        return false
+    }
+
+    func resumeReading(_ connection: ConnectionPointer) {
+        guard connection.pointee.isReadingPaused, let link = connection.pointee.link else { return }
+        connection.pointee.isReadingPaused = false
+        effects.append(.resumeReading(link))
+    }
+
+    func receivedFromNode(_ connection: ConnectionPointer, _ count: Int) {
+        let link = connection.pointee.link
+        if connection.pointee.hasPushes {
+            if !readIsInPlace {
+                connection.pointee.partial.append(readStart, readCarried + count)
+                arenaUsed += readCarried + count
+            } else {
+                connection.pointee.partial.commit(count)
+            }
+            takeFrames(connection)
+            return
+        }
+        if readIsInPlace {
+            connection.pointee.partial.commit(count)
+            // Rare: a long line. Taken from where it lies, through a copy since replies may refer to the arena only.
+            let held = connection.pointee.partial.count
+            let used = takeReplies(connection, UnsafePointer(connection.pointee.partial.bytes), held, isArena: false)
+            if let link, links.connection(link) == connection, used > 0 { connection.pointee.partial.consume(min(used, held)) }
+            return
+        }
+        let total = readCarried + count
+        arenaUsed += total
+        let start = UnsafePointer(readStart)
+        let used =
+            connection.pointee.state == .ready
+            ? takeReplies(connection, start, total, isArena: true) : takeGreeting(connection, start, total)
+        if used < total, let link, links.connection(link) == connection {
+            connection.pointee.partial.append(start + used, total - used)
+        }
+    }
+
+    // MARK: - Greeting
+
+    private func takeGreeting(_ connection: ConnectionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Int {
+        var position = 0
+        while position < count, connection.pointee.state == .greeting {
+            // Greeting replies are small: each is looked at whole, so a scanner of its own starts over every time.
+            var scanner = ReplyScanner()
+            var used = 0
+            switch scanner.next(start + position, count - position, consumed: &used) {
+            case .incomplete:
+                if count - position > 64 << 10 { return failGreeting(connection, "-ERR greeting reply is too long", count) }
+                return position
+            case .malformed:
+                return failGreeting(connection, "-ERR it does not speak RESP", count)
+            case .complete: break
+            }
+            guard !connection.pointee.greetingSteps.isEmpty else {
+                return failGreeting(connection, "-ERR unexpected bytes", count)
+            }
+            if let problem = takeGreetingReply(connection, UnsafeBufferPointer(start: start + position, count: used)) {
+                return failGreeting(connection, problem, count)
+            }
+            position += used
+            if connection.pointee.greetingSteps.isEmpty { becameReady(connection) }
+        }
+        return position
+    }
+
+    private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
+        let line = problem.hasPrefix("-") ? problem : "-ERR \(problem)"
+        wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
+        lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
+        return count
+    }
+
+    // MARK: - Replies
+
+    /// Hands the replies in `count` bytes from `start` to their clients; returns how many bytes were used up.
+    private func takeReplies(
+        _ connection: ConnectionPointer, _ start: UnsafePointer<UInt8>, _ count: Int, isArena: Bool
+    ) -> Int {
+        var position = 0
+        guard let link = connection.pointee.link else { return count }
+        replies: while position < count {
+            guard let run = connection.pointee.firstRun else {
+                lose(connection, reason: "sent a reply that nobody asked for", isClosedByPeer: false)
+                return count
+            }
+            let stretch = position
+            var isStuck = false
+            scan: while run.pointee.remaining > 0 {
+                guard position < count else { break }
+                var used = 0
+                let outcome = connection.pointee.scanner.next(start + position, count - position, consumed: &used)
+                switch outcome {
+                case .complete:
+                    if connection.pointee.scanner.type == UInt8(ascii: "-"),
+                        isTakenBack(connection, run, start + position, used)
+                    {
+                        deliver(run, start + stretch, position - stretch, isArena)
+                        takeBack(run, of: connection, error: UnsafeBufferPointer(start: start + position, count: used))
+                        position += used
+                        guard links.connection(link) == connection else { return count }
+                        continue replies
+                    }
+                    position += used
+                    run.pointee.remaining &-= 1
+                    connection.pointee.replyBytes = 0
+                case .incomplete:
+                    position += used
+                    connection.pointee.replyBytes += used
+                    isStuck = true
+                    break scan
+                case .malformed:
+                    lose(connection, reason: "sent something that is not RESP", isClosedByPeer: false)
+                    return count
+                }
+            }
+            deliver(run, start + stretch, position - stretch, isArena)
+            if run.pointee.remaining == 0 {
+                finish(run, of: connection)
+                // Its client may have given the connection back, and that may have closed it.
+                guard links.connection(link) == connection else { return count }
+            } else if isStuck {
+                noticeHugeReply(connection, run)
+                return position
+            }
+        }
+        return position
+    }
+
+    /// Passes reply bytes of a run on, or keeps them until their turn comes.
+    @inline(__always)
+    private func deliver(_ run: RunPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int, _ isArena: Bool) {
+        guard count > 0, let session = run.pointee.session, !run.pointee.isSilent else { return }
+        if session.pointee.firstRun == run && !run.pointee.kind.isCollected {
+            if isArena { write(session, bytes, count) } else { writeCopy(session, bytes, count) }
+            run.pointee.isMidReply = run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply
+        } else {
+            run.pointee.stash.append(bytes, count)
+            if run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply { return }
+            run.pointee.stashWhole = run.pointee.stash.count
+        }
+    }
+
+    /// All replies of a run are here: it leaves its connection, and its client's queue when its turn comes.
+    @inline(__always)
+    func finish(_ run: RunPointer, of connection: ConnectionPointer) {
+        connection.pointee.firstRun = run.pointee.nextOfConnection
+        if connection.pointee.firstRun == nil { connection.pointee.lastRun = nil }
+        run.pointee.nextOfConnection = nil
+        run.pointee.connection = nil
+        let requests = Int(run.pointee.requests)
+        connection.pointee.outstanding -= requests
+        nodes[connection.pointee.node].outstanding -= requests
+        counters.record(
+            nanoseconds: now.nanoseconds(since: run.pointee.issuedAt), requests: run.pointee.requests,
+            commandClass: run.pointee.commandClass, node: connection.pointee.node)
+        if connection.pointee.role != .exclusive {
+            connection.pointee.log.consume(run.pointee.logEnd - connection.pointee.logStart)
+        }
+        let isDetached = connection.pointee.role == .detached
+        guard let session = run.pointee.session else {
+            runs.give(run)
+            if isDetached { finishDetached(connection) }
+            return
+        }
+        session.pointee.outstanding -= requests
+        session.pointee.writesOutstanding -= run.pointee.writes
+        if run.pointee.kind != .plain { complete(run, of: connection, for: session) }
+        let link = session.pointee.link
+        if session.pointee.firstRun == run { advance(session) }
+        if session == links.session(link) { ease(session) }
+        if isDetached { finishDetached(connection) }
+    }
+
+    @inline(__always)
+    private func ease(_ session: SessionPointer) {
+        if session.pointee.pauses.contains(.pipelineFull) && session.pointee.outstanding < Self.pipelineDepth / 2 {
+            resume(session, .pipelineFull)
+        }
+    }
+
+    @inline(__always)
+    private func finishDetached(_ connection: ConnectionPointer) {
+        if connection.pointee.firstRun == nil { endDetached(connection) }
+    }
+
+    /// What a reply of a special kind changes, now that it is whole.
+    @inline(never)
+    private func complete(_ run: RunPointer, of connection: ConnectionPointer, for session: SessionPointer) {
+        let type = connection.pointee.scanner.type
+        switch run.pointee.kind {
+        case .plain, .local, .untilMarker:
+            break
+        case .select:
+            if type == UInt8(ascii: "+") { switchDatabase(session, connection, run.pointee.detail) }
+        case .exec:
+            let isNull =
+                run.pointee.stash.count < 2
+                || (run.pointee.stash.bytes[0] == UInt8(ascii: "*") && run.pointee.stash.bytes[1] == UInt8(ascii: "-"))
+            if !isNull && (type == UInt8(ascii: "*")) { switchDatabase(session, connection, run.pointee.detail) }
+        case .cursor:
+            tagCursor(run, nodes[connection.pointee.node].cursorTag)
+        case .info:
+            addProxySection(run, session)
+        case .refusedInTransaction:
+            let text = session.pointee.transactionRefusals.isEmpty ? "ERR refused" : session.pointee.transactionRefusals.removeFirst()
+            run.pointee.stash.removeAll()
+            run.pointee.stash.append(Array("-\(Self.oneLine(text))\r\n".utf8))
+        }
+    }
+
+    // MARK: - Huge replies
+
+    /// A shared connection that carries a huge reply takes no new requests: its lane opens another. Reads that wait behind the
+    /// reply are asked again elsewhere.
+    private func noticeHugeReply(_ connection: ConnectionPointer, _ run: RunPointer) {
+        guard connection.pointee.role == .shared,
+            connection.pointee.replyBytes + connection.pointee.scanner.bytesAhead > Self.hugeReply
+                || (run.pointee.session.map { $0.pointee.isSocketFull && $0.pointee.pendingOutput > 4 * Self.outputHighWater }
+                    ?? false)
+        else { return }
+        detach(connection, run)
+    }
+
+    private func detach(_ connection: ConnectionPointer, _ run: RunPointer) {
+        let lane = connection.pointee.lane
+        if lane.pointee.shared[connection.pointee.node] == connection { lane.pointee.shared[connection.pointee.node] = nil }
+        connection.pointee.role = .detached
+        if let session = run.pointee.session, session.pointee.detached == nil {
+            connection.pointee.owner = session
+            session.pointee.detached = connection
+        }
+        moveReadsAway(from: connection, behind: run)
+        wakeWaiters(connection)
+    }
+
+    private func endDetached(_ connection: ConnectionPointer) {
+        if let owner = connection.pointee.owner {
+            owner.pointee.detached = nil
+            connection.pointee.owner = nil
+        }
+        connection.pointee.role = .exclusive
+        end(connection)
+    }
+
+    // MARK: - Frames of connections with pushes
+
+    /// Takes whole frames: which ones answer something and which come by themselves can only be told from the whole.
+    private func takeFrames(_ connection: ConnectionPointer) {
+        let link = connection.pointee.link
+        while let same = link, links.connection(same) == connection, !connection.pointee.partial.isEmpty {
+            let start = UnsafePointer(connection.pointee.partial.bytes)
+            let count = connection.pointee.partial.count
+            var used = 0
+            let outcome = connection.pointee.scanner.next(
+                start + connection.pointee.scanned, count - connection.pointee.scanned, consumed: &used)
+            connection.pointee.scanned += used
+            switch outcome {
+            case .incomplete:
+                if count > Self.frameLimit { lose(connection, reason: "sent a frame that is too long", isClosedByPeer: false) }
+                return
+            case .malformed:
+                lose(connection, reason: "sent something that is not RESP", isClosedByPeer: false)
+                return
+            case .complete: break
+            }
+            let length = connection.pointee.scanned
+            connection.pointee.scanned = 0
+            takeFrame(connection, UnsafeBufferPointer(start: start, count: length))
+            if links.connection(same) == connection { connection.pointee.partial.consume(length) }
+        }
+    }
+
+    /// A RESP2 client that is subscribed, or about to be, gets messages as arrays.
+    private func isSubscribed(_ session: SessionPointer, _ connection: ConnectionPointer) -> Bool {
+        session.pointee.subscriptions > 0 || session.pointee.shardSubscriptions > 0
+            || connection.pointee.firstRun?.pointee.kind == .untilMarker
+    }
+
+    private func takeFrame(_ connection: ConnectionPointer, _ frame: UnsafeBufferPointer<UInt8>) {
+        guard let session = connection.pointee.owner else { return }
+        let start = frame.baseAddress.unsafelyUnwrapped
+        let kind = FrameKind(
+            frame, marker: marker, isMonitor: session.pointee.pins.contains(.monitor),
+            isSubscribed: session.pointee.protocolVersion == 2 && isSubscribed(session, connection))
+        switch kind {
+        case .push:
+            writeCopy(session, start, frame.count)
+            checkOutputLimit(session)
+        case .subscriptionCount(let isShard):
+            if let count = FrameKind.lastInteger(frame) {
+                if isShard { session.pointee.shardSubscriptions = count } else { session.pointee.subscriptions = count }
+            }
+            writeCopy(session, start, frame.count)
+        case .marker:
+            guard let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker else {
+                lose(connection, reason: "answered out of turn", isClosedByPeer: false)
+                return
+            }
+            run.pointee.remaining = 0
+            finish(run, of: connection)
+        case .reply:
+            guard let run = connection.pointee.firstRun else {
+                writeCopy(session, start, frame.count)
+                return
+            }
+            if run.pointee.kind == .untilMarker {
+                // An error instead of confirmations.
+                deliver(run, start, frame.count, false)
+                return
+            }
+            run.pointee.remaining -= 1
+            deliver(run, start, frame.count, false)
+            if run.pointee.remaining == 0 { finish(run, of: connection) }
+        }
+    }
+}

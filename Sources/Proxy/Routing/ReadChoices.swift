@@ -1,0 +1,166 @@
+import Wire
+
+/// Which node reads go to. One choice a turn and policy, not one a request: requests of a turn then leave in one batch.
+struct ReadChoices {
+    /// By `ReadFrom`; -2 for not chosen yet, -1 for none eligible.
+    private var chosen: (Int, Int, Int, Int, Int) = (-2, -2, -2, -2, -2)
+
+    mutating func forget() {
+        chosen = (-2, -2, -2, -2, -2)
+    }
+
+    subscript(policy: ReadFrom) -> Int {
+        get {
+            switch policy {
+            case .master: chosen.0
+            case .preferMaster: chosen.1
+            case .replica: chosen.2
+            case .preferReplica: chosen.3
+            case .any: chosen.4
+            }
+        }
+        set {
+            switch policy {
+            case .master: chosen.0 = newValue
+            case .preferMaster: chosen.1 = newValue
+            case .replica: chosen.2 = newValue
+            case .preferReplica: chosen.3 = newValue
+            case .any: chosen.4 = newValue
+            }
+        }
+    }
+}
+
+/// A set of node indexes.
+struct NodeSet {
+    var bits: UInt64 = 0
+    func contains(_ node: Int) -> Bool { bits & (1 << UInt64(node)) != 0 }
+    mutating func insert(_ node: Int) { bits |= 1 << UInt64(node) }
+    var isEmpty: Bool { bits == 0 }
+}
+
+extension Worker {
+    /// The node for this turn's reads under `policy`, or -1.
+    @inline(__always)
+    func readNode(_ policy: ReadFrom) -> Int {
+        let node = choices[policy]
+        if node != -2 { return node }
+        let fresh = selectReadNode(policy, avoiding: NodeSet())
+        choices[policy] = fresh
+        return fresh
+    }
+
+    /// Chooses anew, leaving out nodes that have just failed.
+    @inline(never)
+    func selectReadNode(_ policy: ReadFrom, avoiding avoided: NodeSet) -> Int {
+        let usableMaster = master >= 0 && !avoided.contains(master) ? master : -1
+        switch policy {
+        case .master:
+            return usableMaster
+        case .preferMaster:
+            return usableMaster >= 0 && isUp(usableMaster) ? usableMaster : selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
+        case .replica:
+            return selectReplica(avoiding: avoided, orMaster: false) ?? -1
+        case .preferReplica:
+            return selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
+        case .any:
+            return selectReplica(avoiding: avoided, orMaster: true) ?? usableMaster
+        }
+    }
+
+    private func isUp(_ node: Int) -> Bool {
+        if case .up = nodes[node].state.health { return true }
+        return false
+    }
+
+    /// Replicas of the proxy's own zone come first; among the rest the configured selection decides, weights included.
+    private func selectReplica(avoiding avoided: NodeSet, orMaster includesMaster: Bool) -> Int? {
+        var candidates = NodeSet()
+        var inZone = NodeSet()
+        for node in 0..<nodeCount where !avoided.contains(node) {
+            let isCandidate =
+                nodes[node].isReadableReplica || (includesMaster && node == master && isUp(node))
+            guard isCandidate, !isBackingOff(node) else { continue }
+            candidates.insert(node)
+            if nodes[node].isInZone { inZone.insert(node) }
+        }
+        if !inZone.isEmpty { candidates = inZone }
+        guard !candidates.isEmpty else { return nil }
+        switch options.replicaSelection {
+        case .roundRobin: break
+        case .leastOutstanding: keepLeastOutstanding(&candidates)
+        case .lowestLatency: keepLowestLatency(&candidates)
+        case .random: return selectAtRandom(candidates)
+        }
+        return selectInTurn(candidates)
+    }
+
+    /// The default lane's connection failed a moment ago; the monitor may not have noticed yet.
+    private func isBackingOff(_ node: Int) -> Bool {
+        guard let first = lanes.first, let connection = first.pointee.shared[node] else { return false }
+        return connection.pointee.state == .waiting
+    }
+
+    /// Smooth weighted round-robin: every candidate gains its weight, the richest is chosen and pays the sum.
+    private func selectInTurn(_ candidates: NodeSet) -> Int? {
+        var best = -1
+        var sum = 0
+        for node in 0..<nodeCount where candidates.contains(node) {
+            nodes[node].credit += nodes[node].weight
+            sum += nodes[node].weight
+            if best < 0 || nodes[node].credit > nodes[best].credit { best = node }
+        }
+        guard best >= 0 else { return nil }
+        nodes[best].credit -= sum
+        return best
+    }
+
+    private func selectAtRandom(_ candidates: NodeSet) -> Int? {
+        var sum = 0
+        for node in 0..<nodeCount where candidates.contains(node) { sum += nodes[node].weight }
+        guard sum > 0 else { return nil }
+        var ticket = random.below(sum)
+        for node in 0..<nodeCount where candidates.contains(node) {
+            ticket -= nodes[node].weight
+            if ticket < 0 { return node }
+        }
+        return nil
+    }
+
+    private func keepLeastOutstanding(_ candidates: inout NodeSet) {
+        var kept = NodeSet()
+        var best = -1
+        for node in 0..<nodeCount where candidates.contains(node) {
+            guard best >= 0 else {
+                best = node
+                kept.insert(node)
+                continue
+            }
+            // outstanding / weight, compared without dividing.
+            let mine = nodes[node].outstanding * nodes[best].weight
+            let theirs = nodes[best].outstanding * nodes[node].weight
+            if mine < theirs {
+                best = node
+                kept = NodeSet()
+                kept.insert(node)
+            } else if mine == theirs {
+                kept.insert(node)
+            }
+        }
+        candidates = kept
+    }
+
+    /// Latencies within half of the lowest, or within 200 microseconds of it, count as equal: anything finer is noise, and
+    /// would send every read to one node.
+    private func keepLowestLatency(_ candidates: inout NodeSet) {
+        var lowest = Int.max
+        for node in 0..<nodeCount where candidates.contains(node) {
+            lowest = min(lowest, nodes[node].state.latencyMicroseconds)
+        }
+        var kept = NodeSet()
+        for node in 0..<nodeCount where candidates.contains(node) {
+            if nodes[node].state.latencyMicroseconds <= max(lowest + lowest / 2, lowest + 200) { kept.insert(node) }
+        }
+        candidates = kept
+    }
+}

@@ -1,0 +1,84 @@
+import Wire
+
+/// For every known command what the proxy does with it: the command table, what the nodes say of themselves and the options,
+/// worked out once per topology so that a request costs one look-up.
+struct RouteTable: ~Copyable {
+    struct Route {
+        var handler: Handler
+        var commandClass: Statistics.CommandClass
+        var isWrite: Bool
+        /// Allowed before AUTH.
+        var needsNoAuthentication: Bool
+        /// Redis refuses it inside MULTI.
+        var isRefusedInTransaction: Bool
+    }
+
+    /// Index that stands for every command that nobody knows: it goes to the master, who says what is wrong with it.
+    static let unknown = -1
+    static let unknownRoute = Route(
+        handler: .master, commandClass: .other, isWrite: true, needsNoAuthentication: false, isRefusedInTransaction: false)
+
+    let commands: CommandTable
+    private let routes: UnsafeMutablePointer<Route>
+    /// `rename-command`: what a client must say, and what the nodes get.
+    let renamed: [String: String]
+    var hasRenames: Bool { !renamed.isEmpty }
+
+    init(commands: CommandTable, options: ProxyOptions) {
+        self.commands = commands
+        routes = .allocate(capacity: commands.count)
+        var newNames: [String: String] = [:]
+        for (old, new) in options.renamedCommands where !new.isEmpty { newNames[new] = old }
+        renamed = newNames
+        let denied = Set(options.deniedCommands)
+        for index in 0..<commands.count {
+            let command = commands[index]
+            let isContainer = !command.subcommands.isEmpty
+            let top = command.name.split(separator: "|").first.map(String.init) ?? command.name
+            var handler = Handler.special[command.name] ?? (isContainer ? .container : RouteTable.plainHandler(commands, index))
+            if handler == .administrative && options.adminCommandsAllowed { handler = isContainer ? .container : .master }
+            if Handler.special[top] == .administrative && !options.adminCommandsAllowed { handler = .administrative }
+            if denied.contains(command.name) || denied.contains(top) || options.renamedCommands[top] != nil { handler = .denied }
+            (routes + index).initialize(
+                to: Route(
+                    handler: handler, commandClass: RouteTable.commandClass(command, handler),
+                    isWrite: !(handler == .read),
+                    needsNoAuthentication: command.flags.contains(.noAuth),
+                    isRefusedInTransaction: command.flags.contains(.noMulti)))
+        }
+    }
+
+    deinit {
+        routes.deinitialize(count: commands.count)
+        routes.deallocate()
+    }
+
+    @inline(__always)
+    subscript(index: Int) -> Route {
+        index < 0 ? RouteTable.unknownRoute : routes[index]
+    }
+
+    private static func plainHandler(_ commands: CommandTable, _ index: Int) -> Handler {
+        let command = commands[index]
+        if command.flags.contains(.blocking) { return .blocking }
+        return commands.isReplicaEligible(index) && !Handler.readsForMaster.contains(command.name) ? .read : .master
+    }
+
+    private static func commandClass(_ command: Command, _ handler: Handler) -> Statistics.CommandClass {
+        switch handler {
+        case .read, .scan, .keyScan: .read
+        case .eval, .evalReadOnly, .scriptLoad, .scriptFlush, .kill: .script
+        case .blocking, .wait, .streamRead: .blocking
+        case .multi, .exec, .discard, .watch, .unwatch: .transaction
+        case .subscribe, .unsubscribe, .monitor: .pubsub
+        case .master, .container:
+            command.group == "scripting" ? .script
+                : command.group == "pubsub" ? .pubsub : command.flags.contains(.write) ? .write : .other
+        case .info, .administrative, .impossible, .denied: .other
+        case .clientTracking, .clientCaching, .clientNoTouch: .other
+        case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
+            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .proxy:
+            .local
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""What the benchmark scripts share: processes, servers, proxies, cases, measuring and reporting."""
