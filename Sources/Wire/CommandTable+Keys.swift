@@ -31,8 +31,11 @@ extension CommandTable {
 
         var positions: [Int] = []
         if index == Self.sortIndex {
+            // The arity may be a node's word, so it is no proof.
+            guard arguments.count >= 2 else { throw .wrongArgumentCount }
             positions = Self.sortKeys(arguments)
         } else if index == Self.migrateIndex {
+            guard arguments.count >= 6 else { throw .wrongArgumentCount }
             positions = try Self.migrateKeys(arguments)
         } else {
             for spec in specs {
@@ -88,13 +91,17 @@ extension CommandTable {
     private static func migrateKeys(_ arguments: [some RandomAccessCollection<UInt8>]) throws(KeyError) -> [Int] {
         var place = 6
         while place < arguments.count {
-            if isWord("KEYS", arguments[place]) {
+            if isWord("KEYS", arguments[place]), place + 1 < arguments.count {
                 guard arguments[3].isEmpty else { throw .invalidArguments }
-                return place + 1 < arguments.count ? Array((place + 1)..<arguments.count) : [3]
+                return Array((place + 1)..<arguments.count)
             }
-            if isWord("AUTH", arguments[place]) { place += 1 }
-            if isWord("AUTH2", arguments[place]) { place += 2 }
-            place += 1
+            if isWord("AUTH", arguments[place]) {
+                place += 2
+            } else if isWord("AUTH2", arguments[place]) {
+                place += 3
+            } else {
+                place += 1
+            }
         }
         return [3]
     }
@@ -161,7 +168,8 @@ extension KeySpec {
         }
     }
 
-    /// The decimal number that an argument begins with, as C's `atoi` reads it; nil if there is none.
+    /// The decimal number that an argument begins with; nil if there is none. Servers read it with C's `atoi`, so `1x` is 1, and what is
+    /// too large wraps around at 32 bits; to find the same keys is all that matters here, they refuse such calls later.
     private static func number(_ argument: some RandomAccessCollection<UInt8>) -> Int? {
         var rest = argument[...]
         while let byte = rest.first, byte == 0x20 || 9...13 ~= byte { rest = rest.dropFirst() }
@@ -170,9 +178,16 @@ extension KeySpec {
             isNegative = sign == UInt8(ascii: "-")
             rest = rest.dropFirst()
         }
-        let digits = rest.prefix { 0x30...0x39 ~= $0 }
-        guard 1...18 ~= digits.count else { return nil }
-        let value = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
-        return isNegative ? -value : value
+        guard let first = rest.first, 0x30...0x39 ~= first else { return nil }
+        var value = 0
+        for byte in rest {
+            guard 0x30...0x39 ~= byte else { break }
+            let digit = Int(byte - 0x30)
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflow2) = isNegative ? product.subtractingReportingOverflow(digit) : product.addingReportingOverflow(digit)
+            guard !overflow, !overflow2 else { return isNegative ? 0 : -1 }
+            value = sum
+        }
+        return Int(Int32(truncatingIfNeeded: value))
     }
 }
