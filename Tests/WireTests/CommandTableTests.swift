@@ -107,8 +107,10 @@ struct CommandTableTests {
     }
 
     @Test(arguments: [
-        ("get", CommandFlags.readonly, 2, 1), ("set", .write, -3, 1), ("publish", .mayReplicate, 3, 0), ("eval", .movableKeys, -3, 0),
-        ("xread", .blocking, -4, 0), ("getex", .write, -2, 1), ("sentinel|masters", .onlySentinel, 2, 0), ("waitaof", .blocking, 4, 0),
+        ("get", CommandFlags.readonly, 2, 1), ("set", .write, -3, 1), ("publish", .mayReplicate, 3, 0),
+        ("eval", .movableKeys, -3, 0),
+        ("xread", .blocking, -4, 0), ("getex", .write, -2, 1), ("sentinel|masters", .onlySentinel, 2, 0),
+        ("waitaof", .blocking, 4, 0),
         ("client|setinfo", .loading, 4, 0), ("client|no-touch", .noscript, 3, 0), ("cluster|myshardid", .stale, 2, 0),
         ("restore-asking", .asking, -4, 1), ("auth", .noAuth, -2, 0), ("ping", .sentinel, -1, 0),
     ])

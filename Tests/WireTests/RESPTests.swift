@@ -27,9 +27,12 @@ private let samples: [(wire: String, value: RESPValue)] = [
     ("_\r\n", .null),
     ("*0\r\n", .array([])),
     ("*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n", .array([bulk("a"), .array([.integer(1), .null])])),
-    ("%2\r\n+a\r\n:1\r\n+b\r\n*0\r\n", .map([
-        .init(key: .simpleString([97]), value: .integer(1)), .init(key: .simpleString([98]), value: .array([])),
-    ])),
+    (
+        "%2\r\n+a\r\n:1\r\n+b\r\n*0\r\n",
+        .map([
+            .init(key: .simpleString([97]), value: .integer(1)), .init(key: .simpleString([98]), value: .array([])),
+        ])
+    ),
     ("%0\r\n", .map([])),
     ("~1\r\n:1\r\n", .set([.integer(1)])),
     (">2\r\n+message\r\n+x\r\n", .push([.simpleString(Array("message".utf8)), .simpleString([120])])),
@@ -39,7 +42,10 @@ private let samples: [(wire: String, value: RESPValue)] = [
     (",-inf\r\n", .double(-.infinity)),
     ("#t\r\n", .boolean(true)),
     ("#f\r\n", .boolean(false)),
-    ("(-3492890328409238509324850943850943825024385\r\n", .bigNumber(Array("-3492890328409238509324850943850943825024385".utf8))),
+    (
+        "(-3492890328409238509324850943850943825024385\r\n",
+        .bigNumber(Array("-3492890328409238509324850943850943825024385".utf8))
+    ),
     ("!7\r\nERR a\r\n\r\n", .error(Array("ERR a\r\n".utf8))),
     ("=8\r\ntxt:a\r\nb\r\n", .verbatim(format: Array("txt".utf8), bytes: Array("a\r\nb".utf8))),
     ("|1\r\n+ttl\r\n:3\r\n:5\r\n", .integer(5)),
@@ -94,13 +100,16 @@ struct RESPDecoderTests {
     }
 
     @Test(arguments: [
-        ("$-2\r\n", RESPError.badLength), ("$99999999999999999999\r\n", .badLength), ("$+5\r\n", .badLength), ("$\r\n", .badLength),
-        ("$1x\r\n", .badLength), ("$-1x\r\n", .badLength), ("*-2\r\n", .badLength), ("%-1\r\n", .badLength), ("$?\r\n", .badLength),
+        ("$-2\r\n", RESPError.badLength), ("$99999999999999999999\r\n", .badLength), ("$+5\r\n", .badLength),
+        ("$\r\n", .badLength),
+        ("$1x\r\n", .badLength), ("$-1x\r\n", .badLength), ("*-2\r\n", .badLength), ("%-1\r\n", .badLength),
+        ("$?\r\n", .badLength),
         ("$999999999999999999\r\n", .tooLarge), ("*999999999999999999\r\n", .tooLarge), ("%999999999999999999\r\n", .tooLarge),
         ("*400000\r\n", .tooLarge), ("$1048577\r\n", .tooLarge), ("$1\r\nabc", .badLineEnd), ("$1\r\na\rb", .badLineEnd),
         (":1\n", .badLineEnd), ("+a\rb", .badLineEnd), (":\r\n", .badScalar), (":1.5\r\n", .badScalar), (": 1\r\n", .badScalar),
         (":9223372036854775808\r\n", .badScalar), ("#x\r\n", .badScalar), ("#tt\r\n", .badScalar), (",\r\n", .badScalar),
-        (",0x1p3\r\n", .badScalar), (",1,5\r\n", .badScalar), ("(12a\r\n", .badScalar), ("(-\r\n", .badScalar), ("_x\r\n", .badScalar),
+        (",0x1p3\r\n", .badScalar), (",1,5\r\n", .badScalar), ("(12a\r\n", .badScalar), ("(-\r\n", .badScalar),
+        ("_x\r\n", .badScalar),
         ("=3\r\ntxt\r\n", .badScalar), ("=4\r\ntxt;\r\n", .badScalar), ("PING\r\n", .unknownType(80)), ("\0", .unknownType(0)),
         ("*1\r\nx", .unknownType(120)),
     ])
@@ -187,7 +196,9 @@ struct RESPWriterTests {
         #expect(written { $0.appendVerbatim("hi", .three) } == "=6\r\ntxt:hi\r\n")
     }
 
-    @Test(arguments: [(1.0, "1"), (0.1, "0.1"), (-2.5, "-2.5"), (.infinity, "inf"), (-.infinity, "-inf"), (.nan, "nan"), (1e20, "1e+20")])
+    @Test(arguments: [
+        (1.0, "1"), (0.1, "0.1"), (-2.5, "-2.5"), (.infinity, "inf"), (-.infinity, "-inf"), (.nan, "nan"), (1e20, "1e+20"),
+    ])
     func writesDoublesAsRedisDoes(value: Double, text: String) {
         #expect(written { $0.appendDouble(value, .three) } == ",\(text)\r\n")
         #expect(written { $0.appendDouble(value, .two) } == "$\(text.utf8.count)\r\n\(text)\r\n")

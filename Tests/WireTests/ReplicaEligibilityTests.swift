@@ -40,7 +40,9 @@ struct ReplicaEligibilityTests {
         #expect(try isEligible(name, .builtIn))
     }
 
-    @Test(arguments: ["set", "getex", "publish", "eval", "pfcount", "object", "xadd", "config|get", "sort", "georadius", "ping", "wait"])
+    @Test(arguments: [
+        "set", "getex", "publish", "eval", "pfcount", "object", "xadd", "config|get", "sort", "georadius", "ping", "wait",
+    ])
     func keepsTheRestOnTheMaster(name: String) throws {
         #expect(try !isEligible(name, .builtIn))
     }
@@ -70,7 +72,8 @@ struct ReplicaEligibilityTests {
     }
 
     @Test func addsCommandsThatOnlyNodesKnow() throws {
-        let table = CommandTable(learned: try learned(new("json.get", "readonly module"), new("json.set", "write denyoom module")))
+        let table = CommandTable(
+            learned: try learned(new("json.get", "readonly module"), new("json.set", "write denyoom module")))
         let get = table.find("JSON.GET")
         let set = table.find("json.set")
         #expect(get >= CommandTable.builtInCount && set >= CommandTable.builtInCount)
@@ -132,7 +135,10 @@ struct LearnedCommandsTests {
         }
         let spec = map(
             ("notes", bytes("why")), ("flags", set("RO access frobs")),
-            ("begin_search", map(("type", bytes("keyword")), ("spec", map(("keyword", bytes("STREAMS")), ("startfrom", .integer(1)))))),
+            (
+                "begin_search",
+                map(("type", bytes("keyword")), ("spec", map(("keyword", bytes("STREAMS")), ("startfrom", .integer(1)))))
+            ),
             (
                 "find_keys",
                 map(
@@ -142,13 +148,15 @@ struct LearnedCommandsTests {
             )
         )
         let entry: RESPValue = .array([
-            bytes("xread"), .integer(-4), set("readonly blocking"), .integer(0), .integer(0), .integer(0), set("@read"), .array([]),
+            bytes("xread"), .integer(-4), set("readonly blocking"), .integer(0), .integer(0), .integer(0), set("@read"),
+            .array([]),
             .array([spec]), .array([]),
         ])
         let specs = try learned(entry).entry(named: "xread")?.keySpecs
         #expect(
             specs == [
-                KeySpec(flags: [.readOnly, .access], begin: .keyword("STREAMS", from: 1), find: .range(last: -1, step: 1, limit: 2))
+                KeySpec(
+                    flags: [.readOnly, .access], begin: .keyword("STREAMS", from: 1), find: .range(last: -1, step: 1, limit: 2))
             ]
         )
     }
@@ -168,7 +176,9 @@ struct LearnedCommandsTests {
         for reply in malformed {
             #expect(throws: LearnedCommandsError.self, "\(reply)") { try LearnedCommands(reply: reply) }
         }
-        #expect(throws: LearnedCommandsError.refused("NOPERM no")) { try LearnedCommands(reply: .error(Array("NOPERM no".utf8))) }
+        #expect(throws: LearnedCommandsError.refused("NOPERM no")) {
+            try LearnedCommands(reply: .error(Array("NOPERM no".utf8)))
+        }
     }
 
     @Test func boundsTheNumberOfCommands() throws {
@@ -176,7 +186,9 @@ struct LearnedCommandsTests {
         let others = (0..<LearnedCommands.maximumCount).map { old("b\($0)", "readonly") }
         let full = try LearnedCommands(reply: .array(many + []))
         #expect(full.entries.count == LearnedCommands.maximumCount)
-        #expect(throws: LearnedCommandsError.tooManyCommands) { try LearnedCommands(reply: .array(many + [old("b", "readonly")])) }
+        #expect(throws: LearnedCommandsError.tooManyCommands) {
+            try LearnedCommands(reply: .array(many + [old("b", "readonly")]))
+        }
         let merged = full.merged(with: try LearnedCommands(reply: .array(others)))
         #expect(merged.entries.count <= LearnedCommands.maximumCount)
         #expect(CommandTable(learned: full).find("a4095") >= 0)
