@@ -45,4 +45,44 @@ package struct Statistics: Sendable {
     package var nodes: [Node] = []
 
     package init() {}
+
+    package mutating func merge(_ other: Statistics) {
+        connectedClients += other.connectedClients
+        acceptedClients += other.acceptedClients
+        closedForLimits += other.closedForLimits
+        for index in requests.indices { requests[index] += other.requests[index] }
+        for index in latency.indices { latency[index].merge(other.latency[index]) }
+        proxyErrors.merge(other.proxyErrors) { $0 + $1 }
+        protocolErrors += other.protocolErrors
+        bytesFromClients += other.bytesFromClients
+        bytesToClients += other.bytesToClients
+        bufferBytes += other.bufferBytes
+        pinnedClients += other.pinnedClients
+        for node in other.nodes {
+            if let index = nodes.firstIndex(where: { $0.endpoint == node.endpoint }) {
+                nodes[index].merge(node)
+            } else {
+                nodes.append(node)
+            }
+        }
+    }
+}
+
+extension Statistics.Histogram {
+    package mutating func merge(_ other: Statistics.Histogram) {
+        for index in buckets.indices { buckets[index] += other.buckets[index] }
+        sumMicroseconds += other.sumMicroseconds
+        count += other.count
+    }
+}
+
+extension Statistics.Node {
+    package mutating func merge(_ other: Statistics.Node) {
+        reads += other.reads
+        writes += other.writes
+        outstanding += other.outstanding
+        connections += other.connections
+        retries += other.retries
+        latency.merge(other.latency)
+    }
 }

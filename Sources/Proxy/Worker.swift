@@ -61,6 +61,9 @@ package final class Worker {
     var pauseIsForWritesOnly = false
     var isDraining = false
     var nextTick: Instant
+    var nextSlowTick: Instant
+    /// Memory of all buffers at the last tick.
+    var bufferBytes = 0
     var nextQuestion: UInt64 = 0
     /// Who waits for the answers to a question of this worker.
     var gathers: [UInt64: LinkID] = [:]
@@ -78,6 +81,7 @@ package final class Worker {
         self.now = now
         startedAt = now
         nextTick = now
+        nextSlowTick = now
         random = Random(seed: seed)
         readStart = arena
         nodes = .allocate(capacity: Worker.maximumNodes)

@@ -43,19 +43,20 @@ class ServerCommand:
             fields = as_pairs(spec)
             begin = as_pairs(fields["begin_search"])
             find = as_pairs(fields["find_keys"])
-            where = as_pairs(begin["spec"])
+            where = as_pairs(begin["spec"]) if begin["spec"] else {}
             if text(begin["type"]) == "index":
                 position = where["index"]
+            elif text(begin["type"]) == "keyword":
+                words.append(text(where["keyword"]))
+                position = len(words)
             else:
-                position = len(words) + 1
-                words += ["k"] * (position - len(words)) + [text(where["keyword"])]
-                position += 1
+                continue
             if text(find["type"]) == "keynum":
                 number = position + as_pairs(find["spec"])["keynumidx"]
                 words += ["k"] * (number - len(words))
                 words[number:number + 1] = ["1"]
                 minimum = max(minimum, number + 2)
-            else:
+            elif text(find["type"]) == "range":
                 minimum = max(minimum, position + 1)
         return words + ["k"] * (minimum - len(words))
 

@@ -12,7 +12,7 @@ extension Worker {
     }
 
     /// Takes a private connection for the client unless it has one; not nil when it has to wait.
-    private func pin(_ session: SessionPointer) -> Verdict? {
+    func pin(_ session: SessionPointer) -> Verdict? {
         if session.pointee.pinned != nil { return nil }
         if mustDrain(session) { return .waits }
         guard let connection = takeExclusive(session) else { return waitForNode(session, isWrite: true) }
@@ -56,18 +56,7 @@ extension Worker {
         guard let connection = session.pointee.pinned else { preconditionFailure("pinned a line above") }
         var fence: [UInt8] = []
         fence.appendCommand("PUBLISH", "__switchyard__:fence", "")
-        let run = runs.take()
-        run.pointee.requests = 1
-        run.pointee.remaining = 1
-        run.pointee.issuedAt = now
-        run.pointee.hasNoTimeout = true
-        run.pointee.logStart = connection.pointee.logEnd
-        append(run, to: connection)
-        connection.pointee.log.append(fence)
-        connection.pointee.logEnd += fence.count
-        run.pointee.logEnd = connection.pointee.logEnd
-        connection.pointee.outstanding += 1
-        nodes[connection.pointee.node].outstanding += 1
+        tell(connection, fence)
         return forwardBlocking(
             session, start, length,
             RouteTable.Route(

@@ -194,7 +194,7 @@ extension Worker {
     }
 
     private func helloReply(_ session: SessionPointer) -> [UInt8] {
-        let version: RESPVersion = session.pointee.protocolVersion == 3 ? .resp3 : .resp2
+        let version: RESPVersion = session.pointee.protocolVersion == 3 ? .three : .two
         let state = master >= 0 ? nodes[master].state : nil
         var bytes: [UInt8] = []
         bytes.appendMapHeader(7, version)

@@ -73,6 +73,14 @@ extension Worker {
         return connection
     }
 
+    /// A new private connection for nobody in particular: to see whether the master accepts what the lane stands for.
+    func takeFresh(_ lane: LanePointer) -> ConnectionPointer? {
+        guard master >= 0 else { return nil }
+        let connection = makeConnection(.exclusive, lane, master)
+        connect(connection)
+        return connection
+    }
+
     /// The client needs its private connection no more: a clean one goes to the pool.
     func giveBack(_ connection: ConnectionPointer) {
         connection.pointee.owner = nil
@@ -167,6 +175,7 @@ extension Worker {
         wakeGreetingWaiters(connection, failure: nil)
         answerUpstreamIDQuestions(connection)
         markDirty(connection)
+        if connection.pointee.role == .exclusive && connection.pointee.owner == nil { giveBack(connection) }
     }
 
     func wakeGreetingWaiters(_ connection: ConnectionPointer, failure: [UInt8]?) {

@@ -46,15 +46,21 @@ struct SessionList: ~Copyable {
 /// All connections of a worker to nodes.
 struct ConnectionList: ~Copyable {
     private(set) var pointers: [ConnectionPointer] = []
+    private var members: Set<ConnectionPointer> = []
 
     mutating func add(_ connection: ConnectionPointer) {
         connection.pointee.index = pointers.count
         pointers.append(connection)
+        members.insert(connection)
     }
+
+    /// Whether the connection still exists: for loops over a copy of `pointers` whose steps may free others.
+    func holds(_ connection: ConnectionPointer) -> Bool { members.contains(connection) }
 
     mutating func remove(_ connection: ConnectionPointer) {
         let position = connection.pointee.index
         precondition(pointers[position] == connection, "a connection is removed once")
+        members.remove(connection)
         let last = pointers.removeLast()
         if last != connection {
             pointers[position] = last
@@ -63,7 +69,10 @@ struct ConnectionList: ~Copyable {
     }
 
     mutating func drain() -> [ConnectionPointer] {
-        defer { pointers = [] }
+        defer {
+            pointers = []
+            members = []
+        }
         return pointers
     }
 }

@@ -117,6 +117,8 @@ struct Session: ~Copyable {
     var transactionRefusals: [String] = []
     /// Database that a SELECT queued in the transaction asks for.
     var queuedSelect: Int?
+    /// The proxy section for the INFO that is out.
+    var infoSection = ""
     /// What other loops have answered so far.
     var gather: Gather?
 

@@ -33,11 +33,8 @@ struct RouteTable: ~Copyable {
         let denied = Set(options.deniedCommands)
         for index in 0..<commands.count {
             let command = commands[index]
-            let isContainer = !command.subcommands.isEmpty
             let top = command.name.split(separator: "|").first.map(String.init) ?? command.name
-            var handler = Handler.special[command.name] ?? (isContainer ? .container : RouteTable.plainHandler(commands, index))
-            if handler == .administrative && options.adminCommandsAllowed { handler = isContainer ? .container : .master }
-            if Handler.special[top] == .administrative && !options.adminCommandsAllowed { handler = .administrative }
+            var handler = RouteTable.handler(commands, index, top, options)
             if denied.contains(command.name) || denied.contains(top) || options.renamedCommands[top] != nil { handler = .denied }
             (routes + index).initialize(
                 to: Route(
@@ -56,6 +53,30 @@ struct RouteTable: ~Copyable {
     @inline(__always)
     subscript(index: Int) -> Route {
         index < 0 ? RouteTable.unknownRoute : routes[index]
+    }
+
+    /// What the command would be if it had not been renamed.
+    func underlying(_ index: Int, _ options: ProxyOptions) -> Route {
+        guard index >= 0 else { return RouteTable.unknownRoute }
+        let command = commands[index]
+        let top = command.name.split(separator: "|").first.map(String.init) ?? command.name
+        let handler = RouteTable.handler(commands, index, top, options)
+        var route = routes[index]
+        route.handler = handler
+        route.isWrite = handler != .read
+        route.commandClass = RouteTable.commandClass(command, handler)
+        return route
+    }
+
+    /// The handler by what the command does, whatever it is called here.
+    private static func handler(
+        _ commands: CommandTable, _ index: Int, _ top: String, _ options: ProxyOptions
+    ) -> Handler {
+        let command = commands[index]
+        let isContainer = !command.subcommands.isEmpty
+        let plain = isContainer ? .container : plainHandler(commands, index)
+        let handler = Handler.special[command.name] ?? (Handler.special[top] == .administrative ? .administrative : plain)
+        return handler == .administrative && options.adminCommandsAllowed ? plain : handler
     }
 
     private static func plainHandler(_ commands: CommandTable, _ index: Int) -> Handler {
