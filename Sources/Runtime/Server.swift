@@ -48,10 +48,12 @@ package enum Server {
 
     private static func runWorker(
         _ id: LoopID, _ context: LoopContext, _ listeners: [Listener], _ options: ProxyOptions, _ topology: Topology, seed: UInt64
-    ) -> Never {
+    ) {
         do throws(SystemError) {
-            let loop = try WorkerLoop(
-                id: id, context: context, listeners: listeners, options: options, topology: topology, seed: seed)
+            var loop = WorkerLoop(
+                id: id, context: context, poller: try Poller(), listeners: listeners, options: options, topology: topology,
+                seed: seed)
+            try loop.start()
             loop.run()
         } catch {
             context.log(.warning, "can't start worker \(id.index): \(error)")

@@ -12,7 +12,7 @@ extension WorkerLoop {
     }
 
     /// Takes in who is already waiting, since closing the listener would reset them, then listens no more.
-    func stopListening() {
+    mutating func stopListening() {
         for index in acceptor.listeners.indices { accept(fromListener: index) }
         for listener in acceptor.close() {
             if listener.isShared {
@@ -23,7 +23,7 @@ extension WorkerLoop {
         }
     }
 
-    func accept(fromListener index: Int) {
+    mutating func accept(fromListener index: Int) {
         guard acceptor.listeners.indices.contains(index), !acceptor.isPaused else { return }
         let listener = acceptor.listeners[index]
         for _ in 0..<Acceptor.acceptsPerTurn {
@@ -43,7 +43,7 @@ extension WorkerLoop {
         }
     }
 
-    private func admit(_ descriptor: Int32, from address: SocketAddress, _ listener: Listener) {
+    private mutating func admit(_ descriptor: Int32, from address: SocketAddress, _ listener: Listener) {
         guard context.clients.admit(limit: acceptor.clientLimit) else {
             turnAway(descriptor)
             return
@@ -75,7 +75,7 @@ extension WorkerLoop {
 
     /// No descriptor is left for a waiting client: with the spare one it is taken and closed. If even that fails, nothing is
     /// accepted for a while.
-    private func shed(_ listener: Listener, reason: Int32) {
+    private mutating func shed(_ listener: Listener, reason: Int32) {
         if acceptor.nextComplaint <= now {
             acceptor.nextComplaint = now.adding(milliseconds: Acceptor.complaintMilliseconds)
             context.log(.warning, "can't accept clients: \(SystemError.text(of: reason))")
@@ -91,7 +91,7 @@ extension WorkerLoop {
     }
 
     /// Accepts again once the pause is over.
-    func resumeListening() {
+    mutating func resumeListening() {
         guard let resumption = acceptor.resumption, resumption <= now else { return }
         acceptor.resumption = nil
         if acceptor.spare < 0 { acceptor.openSpare() }

@@ -5,7 +5,7 @@ import Wire
 
 /// Connections to nodes, and mail. None of this runs per request.
 extension WorkerLoop {
-    func carryOut(_ step: Connector.Step, for link: LinkID) {
+    mutating func carryOut(_ step: Connector.Step, for link: LinkID) {
         switch step {
         case .resolving, .stale:
             break
@@ -27,7 +27,7 @@ extension WorkerLoop {
     }
 
     /// Tells the core of attempts that failed, unless it has given them up by now.
-    func reportFailures() {
+    mutating func reportFailures() {
         let reported = failures
         failures = []
         for (link, reason) in reported {
@@ -38,7 +38,7 @@ extension WorkerLoop {
     }
 
     /// The outcome of a `connect` is known.
-    func finishConnecting(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>, _ readiness: Readiness) {
+    mutating func finishConnecting(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>, _ readiness: Readiness) {
         guard !readiness.isDisjoint(with: [.writable, .broken]) else { return }
         let code = SystemCalls.pendingError(entry.pointee.descriptor)
         if code != 0 {
@@ -54,7 +54,7 @@ extension WorkerLoop {
         note(readiness, on: link, entry)
     }
 
-    func receiveMail() {
+    mutating func receiveMail() {
         for mail in mailbox.takeAll() {
             switch mail {
             case .resolved(let link, let resolution):
@@ -69,7 +69,7 @@ extension WorkerLoop {
         }
     }
 
-    private func apply(_ options: ProxyOptions) {
+    private mutating func apply(_ options: ProxyOptions) {
         acceptor.clientLimit = options.maxClients
         if keepaliveSeconds != options.tcpKeepaliveSeconds {
             keepaliveSeconds = options.tcpKeepaliveSeconds

@@ -13,7 +13,7 @@ extension WorkerLoop {
     }
 
     /// Reads each listed link, and keeps those in the list that have more to give.
-    func readReadyLinks() {
+    mutating func readReadyLinks() {
         let end = ready.count
         var kept = 0
         for index in 0..<end {
@@ -32,7 +32,7 @@ extension WorkerLoop {
         ready.drop(from: kept, to: end)
     }
 
-    private func read(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) -> ReadOutcome {
+    private mutating func read(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) -> ReadOutcome {
         var budget = Self.readBudget
         while true {
             let space = worker.readSpace(link)
@@ -65,7 +65,7 @@ extension WorkerLoop {
 
     /// The core has no room for this link's bytes. It is not read until `.resumeReading`, but a peer that is gone for good must
     /// still be noticed, since no further edge will tell.
-    private func refuse(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) -> ReadOutcome {
+    private mutating func refuse(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) -> ReadOutcome {
         let flags = entry.pointee.flags
         entry.pointee.flags.insert(.refused)
         if flags.contains(.broken), flags.contains(.accepted) {
@@ -77,7 +77,7 @@ extension WorkerLoop {
     }
 
     /// The stream ended (0) or failed (a negated `errno`).
-    private func finish(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>, result: Int) -> ReadOutcome {
+    private mutating func finish(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>, result: Int) -> ReadOutcome {
         let flags = entry.pointee.flags
         let quiet = now.nanoseconds &- entry.pointee.lastReceived
         if result == 0, flags.isSuperset(of: [.accepted, .owesReply]), !flags.contains(.broken),
@@ -93,7 +93,7 @@ extension WorkerLoop {
     }
 
     /// Closes those clients whose time for a last reply is over.
-    func closeLingering() {
+    mutating func closeLingering() {
         var expired = 0
         while expired < lingering.count, lingering[expired].until <= now {
             let link = lingering[expired].0

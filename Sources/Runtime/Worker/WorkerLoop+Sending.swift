@@ -5,7 +5,7 @@ import Wire
 
 extension WorkerLoop {
     /// Sends what the core has for each dirty link, then does what else it asks for, until it has no more of either.
-    func flush() {
+    mutating func flush() {
         while true {
             while let link = worker.nextDirty() {
                 guard let entry = table.find(link), entry.pointee.flags.isDisjoint(with: [.connecting, .broken]) else { continue }
@@ -16,7 +16,7 @@ extension WorkerLoop {
         }
     }
 
-    private func send(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) {
+    private mutating func send(_ link: LinkID, _ entry: UnsafeMutablePointer<LinkEntry>) {
         while true {
             let count = worker.output(link, into: stretches, capacity: Self.stretchLimit)
             guard count > 0 else { return }
@@ -57,7 +57,7 @@ extension WorkerLoop {
         return total
     }
 
-    private func carryOutEffects() {
+    private mutating func carryOutEffects() {
         swap(&worker.effects, &effects)
         for effect in effects {
             switch effect {
@@ -77,7 +77,7 @@ extension WorkerLoop {
         effects.removeAll(keepingCapacity: true)
     }
 
-    private func resumeReading(_ link: LinkID) {
+    private mutating func resumeReading(_ link: LinkID) {
         guard let entry = table.find(link), entry.pointee.flags.contains(.refused) else { return }
         entry.pointee.flags.remove(.refused)
         guard entry.pointee.flags.contains(.readable), entry.pointee.flags.isDisjoint(with: [.listed, .lingering]) else { return }
