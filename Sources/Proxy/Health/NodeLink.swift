@@ -43,7 +43,7 @@ struct NodeLink {
 
     private var state: State
     private var expected: [Probe] = []
-    private var decoder = RESPDecoder(limit: replyLimitBytes)
+    private var decoder = RESPDecoder(maximumBytes: replyLimitBytes)
 
     init(openAt: Instant) {
         state = .waiting(until: openAt)
@@ -96,7 +96,7 @@ struct NodeLink {
         guard case .waiting = state else { preconditionFailure("a link is opened while the last one is alive") }
         state = .connecting(link, deadline: deadline)
         expected.removeAll(keepingCapacity: true)
-        decoder = RESPDecoder(limit: Self.replyLimitBytes)
+        decoder = RESPDecoder(maximumBytes: Self.replyLimitBytes)
     }
 
     /// The link is gone or is being closed.
@@ -140,7 +140,7 @@ struct NodeLink {
 
     /// Takes bytes in; `nextAction` tells what they mean.
     mutating func feed(_ bytes: UnsafeRawBufferPointer) {
-        decoder.append(bytes)
+        decoder.feed(bytes)
     }
 
     /// The next thing that the received bytes ask for. To be called until it returns `.none`, or until the link was lost.
