@@ -128,9 +128,15 @@ package final class CommandTable: @unchecked Sendable {
 extension Command {
     /// A command that only nodes know.
     fileprivate init(_ entry: LearnedCommands.Entry, container: Int?) {
+        // Nodes before 7.0 tell the positions only.
+        let find = KeySpec.Find.range(
+            last: entry.lastKey < 0 ? entry.lastKey : entry.lastKey - entry.firstKey, step: entry.keyStep, limit: 0
+        )
+        let flags: KeySpec.Flags = entry.flags.contains(.movableKeys) ? [.readWrite, .incomplete] : .readWrite
+        let positions = entry.firstKey > 0 ? [KeySpec(flags: flags, begin: .index(entry.firstKey), find: find)] : []
         self.init(
             name: entry.name, arity: entry.arity, flags: entry.flags, firstKey: entry.firstKey, lastKey: entry.lastKey,
-            keyStep: entry.keyStep, keySpecs: entry.keySpecs ?? [], categories: entry.categories, tips: entry.tips,
+            keyStep: entry.keyStep, keySpecs: entry.keySpecs ?? positions, categories: entry.categories, tips: entry.tips,
             group: "module", since: "", container: container, subcommands: []
         )
     }
