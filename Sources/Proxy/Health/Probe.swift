@@ -33,13 +33,7 @@ enum Probe: Equatable {
 
     /// Appends the request as an array of bulk strings.
     func append(to bytes: inout [UInt8]) {
-        let arguments = arguments
-        bytes += "*\(arguments.count)\r\n".utf8
-        for argument in arguments {
-            bytes += "$\(argument.utf8.count)\r\n".utf8
-            bytes += argument.utf8
-            bytes += "\r\n".utf8
-        }
+        bytes.appendCommand(arguments)
     }
 }
 
