@@ -32,6 +32,17 @@ extension Monitor {
         node.isMaster ? "; it is the master, so writes wait for it" : ""
     }
 
+    /// What a greeting showed that limits the node's use, if the last one did not show it already.
+    mutating func logGreeting(of node: MonitoredNode, _ report: GreetingReport) {
+        if report.hasNoPassword, !node.hasNoPassword {
+            log(.notice, "node \(node.endpoint) has no password although backend-password is set: anyone who reaches it can use it")
+        }
+        if let refusal = report.commandsRefusal, refusal != node.commandsRefusal {
+            log(.notice, "node \(node.endpoint) did not describe its commands (\(refusal)): only reads that are known by name go to "
+                + "replicas; permit COMMAND there to have all of them")
+        }
+    }
+
     /// One line when writes go to another node, or to none.
     mutating func logMastership(predecessor: Endpoint?) {
         switch mastership {

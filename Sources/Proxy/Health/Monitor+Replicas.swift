@@ -3,12 +3,13 @@ import Wire
 extension Monitor {
     /// Compares each replica with the master: how far behind it is, and whether both speak of the same history.
     ///
-    /// Offsets are compared only within one round, for an offset that is a second older would look like a second's worth of lag. While
-    /// the master is not up its last offset is what there is.
+    /// Offsets are compared only within one round, for an offset that is a second older would look like a second's worth of lag. (The
+    /// first round of a new connection is late, so its lag is up to a second's worth too small until the next.) While the master is
+    /// not up its last offset is what there is; while there is no master the last lag stays.
     mutating func compareWithMaster() {
-        guard let master = expectedMaster else { return }
+        guard let master = index(of: mastership.endpoint) else { return }
         let samples = nodes[master].samples
-        let isMasterUp = nodes[master].condition.isUp && mastership.endpoint != nil
+        let isMasterUp = nodes[master].condition.isUp
         for index in nodes.indices {
             guard index != master, let sample = nodes[index].samples.last, nodes[index].replication?.upstream != nil else {
                 nodes[index].lagBytes = 0
@@ -71,8 +72,9 @@ extension Monitor {
         guard nodes[index].claimsMaster, nodes[index].endpoint != mastership.endpoint else { return nil }
         if let master = self.index(of: mastership.endpoint) {
             if !nodes[master].condition.isUp, continuesHistory(index, of: master) { return nil }
-            return "claims to be a master, but \(nodes[master].endpoint) is the master: "
-                + "make it a replica with REPLICAOF, or name it as `master` if it was promoted on purpose"
+            let remedy = nodes[index].endpoint == options.master
+                ? "or restart the proxy if it is meant to be the master again" : "or name it as `master` if it was promoted on purpose"
+            return "claims to be a master, but \(nodes[master].endpoint) is the master: make it a replica with REPLICAOF, \(remedy)"
         }
         guard let configured = options.master else { return "claims to be a master, but no master is configured" }
         return "claims to be a master, but \(configured) is configured as the master: name it as `master` if it was promoted on purpose"

@@ -252,14 +252,7 @@ package struct Monitor {
     }
 
     private mutating func greeted(_ index: Int, _ report: GreetingReport) {
-        let endpoint = nodes[index].endpoint
-        if report.hasNoPassword {
-            log(.notice, "node \(endpoint) has no password although backend-password is set: anyone who reaches it can use it")
-        }
-        if let refusal = report.commandsRefusal {
-            log(.notice, "node \(endpoint) did not describe its commands (\(refusal)): "
-                + "only commands that are known to be safe are read from replicas; permit COMMAND to have all of them")
-        }
+        logGreeting(of: nodes[index], report)
         nodes[index].learn(report)
         mergeCommands()
         ask(index)

@@ -39,6 +39,9 @@ struct MonitoredNode {
     private(set) var server: ServerReport?
     private(set) var databases: Int?
     private(set) var commands: LearnedCommands?
+    /// Why the node did not describe its commands; kept so that it is logged once.
+    private(set) var commandsRefusal: String?
+    private(set) var hasNoPassword = false
     /// Newest last.
     private(set) var samples: [Sample] = []
     private(set) var latencyNanoseconds: Int64 = 0
@@ -64,6 +67,8 @@ struct MonitoredNode {
         server = report.server ?? server
         databases = report.databases
         commands = report.commands ?? commands
+        commandsRefusal = report.commandsRefusal
+        hasNoPassword = report.hasNoPassword
     }
 
     /// Notes the answers to a round. `user` names our user in texts for the operator.
