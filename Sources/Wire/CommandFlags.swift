@@ -52,7 +52,8 @@ package struct CommandFlags: OptionSet, Hashable, Sendable {
     /// Refused while the data set is loading asynchronously.
     @inlinable package static var noAsyncLoading: Self { Self(rawValue: 1 << 22) }
 
-    /// The flags that allow something. Where two sources disagree, such a flag counts only if both set it, any other if one does.
+    /// The flags that allow something. Where two sources disagree, such a flag counts only if both set it, any other if one
+    /// does.
     static let permissive: Self = [.readonly, .loading, .stale, .fast, .asking, .noAuth, .allowBusy, .noMandatoryKeys]
 
     /// Both sources' flags, in the more careful reading.

@@ -9,11 +9,12 @@ package enum KeyError: Error, Hashable, Sendable {
 }
 
 extension CommandTable {
-    /// Positions of the keys in a whole call, as COMMAND GETKEYS finds them; argument 0 is the command's name. Empty if the command may
-    /// be called without keys and is (EVAL with 0 keys). In the order of the key specs, which may name a position twice.
+    /// Positions of the keys in a whole call, as COMMAND GETKEYS finds them; argument 0 is the command's name. Empty if the
+    /// command may be called without keys and is (EVAL with 0 keys). In the order of the key specs, which may name a position
+    /// twice.
     ///
-    /// Shard channels are not keys. Keys that a value hides can't be found: the patterns of SORT BY and GET. A learned command whose key
-    /// specs are incomplete may have more keys than are found.
+    /// Shard channels are not keys. Keys that a value hides can't be found: the patterns of SORT BY and GET. A learned command
+    /// whose key specs are incomplete may have more keys than are found.
     package func keys<Argument: RandomAccessCollection<UInt8>>(of arguments: [Argument]) throws(KeyError) -> [Int] {
         let index = findCall(arguments)
         guard index >= 0 else { throw .unknownCommand }
@@ -31,8 +32,11 @@ extension CommandTable {
 
         var positions: [Int] = []
         if index == Self.sortIndex {
+            // The arity may be a node's word, so it is no proof.
+            guard arguments.count >= 2 else { throw .wrongArgumentCount }
             positions = Self.sortKeys(arguments)
         } else if index == Self.migrateIndex {
+            guard arguments.count >= 6 else { throw .wrongArgumentCount }
             positions = try Self.migrateKeys(arguments)
         } else {
             for spec in specs {
@@ -64,7 +68,8 @@ extension CommandTable {
     private static let sortIndex = CommandTableText.commands.firstIndex { $0.name == "sort" }
     private static let migrateIndex = CommandTableText.commands.firstIndex { $0.name == "migrate" }
 
-    /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA] [STORE destination]`; the last STORE counts.
+    /// `SORT key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC|DESC] [ALPHA] [STORE destination]`; the last STORE
+    /// counts.
     private static func sortKeys(_ arguments: [some RandomAccessCollection<UInt8>]) -> [Int] {
         var destination: Int?
         var place = 2
@@ -83,24 +88,29 @@ extension CommandTable {
         return [1] + (destination.map { [$0] } ?? [])
     }
 
-    /// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 user password] [KEYS key ...]`: the key is the third
-    /// argument, or, if that is empty, there are many after KEYS.
+    /// `MIGRATE host port key|"" db timeout [COPY] [REPLACE] [AUTH password | AUTH2 user password] [KEYS key ...]`: the key is
+    /// the third argument, or, if that is empty, there are many after KEYS.
     private static func migrateKeys(_ arguments: [some RandomAccessCollection<UInt8>]) throws(KeyError) -> [Int] {
         var place = 6
         while place < arguments.count {
-            if isWord("KEYS", arguments[place]) {
+            if isWord("KEYS", arguments[place]), place + 1 < arguments.count {
                 guard arguments[3].isEmpty else { throw .invalidArguments }
-                return place + 1 < arguments.count ? Array((place + 1)..<arguments.count) : [3]
+                return Array((place + 1)..<arguments.count)
             }
-            if isWord("AUTH", arguments[place]) { place += 1 }
-            if isWord("AUTH2", arguments[place]) { place += 2 }
-            place += 1
+            if isWord("AUTH", arguments[place]) {
+                place += 2
+            } else if isWord("AUTH2", arguments[place]) {
+                place += 3
+            } else {
+                place += 1
+            }
         }
         return [3]
     }
 
     fileprivate static func isWord(_ word: String, _ argument: some RandomAccessCollection<UInt8>) -> Bool {
-        argument.count == word.utf8.count && zip(argument, word.utf8).allSatisfy { NameIndex.lowercased($0) == NameIndex.lowercased($1) }
+        argument.count == word.utf8.count
+            && zip(argument, word.utf8).allSatisfy { NameIndex.lowercased($0) == NameIndex.lowercased($1) }
     }
 }
 
@@ -108,8 +118,8 @@ extension KeySpec {
     /// Keys of one call at most: what a request parser lets through is far less.
     private static let maximumArguments = 1 << 30
 
-    /// Appends where this spec finds keys; false if the arguments contradict it. A spec whose keyword is missing, or which tells nothing,
-    /// finds none.
+    /// Appends where this spec finds keys; false if the arguments contradict it. A spec whose keyword is missing, or which
+    /// tells nothing, finds none.
     fileprivate func appendPositions(in arguments: [some RandomAccessCollection<UInt8>], to positions: inout [Int]) -> Bool {
         precondition(arguments.count < Self.maximumArguments)
         guard let start = beginning(in: arguments) else { return true }
@@ -149,7 +159,8 @@ extension KeySpec {
         case .index(let index): return index
         case .unknown: return nil
         case .keyword(let word, let from):
-            // The last argument can't be the keyword: keys come after it. Looking backwards, the command's name ends the search.
+            // The last argument can't be the keyword: keys come after it. Looking backwards, the command's name ends the
+            // search.
             let places =
                 from > 0
                 ? Array(stride(from: from, to: arguments.count - 1, by: 1))
@@ -161,7 +172,9 @@ extension KeySpec {
         }
     }
 
-    /// The decimal number that an argument begins with, as C's `atoi` reads it; nil if there is none.
+    /// The decimal number that an argument begins with; nil if there is none. Servers read it with C's `atoi`, so `1x` is 1,
+    /// and what is too large wraps around at 32 bits; to find the same keys is all that matters here, they refuse such calls
+    /// later.
     private static func number(_ argument: some RandomAccessCollection<UInt8>) -> Int? {
         var rest = argument[...]
         while let byte = rest.first, byte == 0x20 || 9...13 ~= byte { rest = rest.dropFirst() }
@@ -170,9 +183,17 @@ extension KeySpec {
             isNegative = sign == UInt8(ascii: "-")
             rest = rest.dropFirst()
         }
-        let digits = rest.prefix { 0x30...0x39 ~= $0 }
-        guard 1...18 ~= digits.count else { return nil }
-        let value = digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
-        return isNegative ? -value : value
+        guard let first = rest.first, 0x30...0x39 ~= first else { return nil }
+        var value = 0
+        for byte in rest {
+            guard 0x30...0x39 ~= byte else { break }
+            let digit = Int(byte - 0x30)
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, overflow2) =
+                isNegative ? product.subtractingReportingOverflow(digit) : product.addingReportingOverflow(digit)
+            guard !overflow, !overflow2 else { return isNegative ? 0 : -1 }
+            value = sum
+        }
+        return Int(Int32(truncatingIfNeeded: value))
     }
 }

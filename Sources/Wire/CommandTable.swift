@@ -1,5 +1,5 @@
-/// All commands that the proxy knows: the built-in ones, merged with what the nodes told of theirs. Immutable, so every thread may
-/// share one. A command that isn't here is unknown: nothing can be said of it, and it goes to the master.
+/// All commands that the proxy knows: the built-in ones, merged with what the nodes told of theirs. Immutable, so every thread
+/// may share one. A command that isn't here is unknown: nothing can be said of it, and it goes to the master.
 ///
 /// An index names a command within one table. The built-in commands come first and keep their indices in every table.
 package final class CommandTable: @unchecked Sendable {
@@ -57,7 +57,8 @@ package final class CommandTable: @unchecked Sendable {
         traits.deallocate()
     }
 
-    /// Takes over what nodes say of a built-in command; returns whether all of them, and the built-in table, say that it only reads.
+    /// Takes over what nodes say of a built-in command; returns whether all of them, and the built-in table, say that it only
+    /// reads.
     private static func confirm(_ command: inout Command, _ learned: LearnedCommands) -> Bool {
         guard let entry = learned.entry(named: command.name) else {
             guard let container = learned.containerEntry(standingInFor: command.name) else { return false }
@@ -81,8 +82,8 @@ package final class CommandTable: @unchecked Sendable {
 
     package subscript(index: Int) -> Command { commands[index] }
 
-    /// The index of a top-level command, whatever the case of its ASCII letters, or -1. Made for the hot path: no allocation, no
-    /// reference counting; reads only the `length` bytes at `name`.
+    /// The index of a top-level command, whatever the case of its ASCII letters, or -1. Made for the hot path: no allocation,
+    /// no reference counting; reads only the `length` bytes at `name`.
     @inlinable
     package func find(_ name: UnsafePointer<UInt8>, _ length: Int) -> Int {
         index.find(name, length, container: -1)
@@ -102,9 +103,9 @@ package final class CommandTable: @unchecked Sendable {
         return traits[index]
     }
 
-    /// Whether a replica may run the command: every node that reported has it and calls it `readonly`, and the built-in table, if it
-    /// has the command, doesn't disagree. Never true before a node has reported, for a container (ask for the subcommand), or for a
-    /// command that may replicate (PFCOUNT). True for blocking reads (XREAD): look at `blocking` too.
+    /// Whether a replica may run the command: every node that reported has it and calls it `readonly`, and the built-in table,
+    /// if it has the command, doesn't disagree. Never true before a node has reported, for a container (ask for the
+    /// subcommand), or for a command that may replicate (PFCOUNT). True for blocking reads (XREAD): look at `blocking` too.
     @inlinable
     package func isReplicaEligible(_ index: Int) -> Bool {
         precondition(0 <= index && index < count)

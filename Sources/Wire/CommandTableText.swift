@@ -3,8 +3,8 @@
 ///     name arity flags first last step categories group since tips keySpecs
 ///
 /// Lists are divided by commas and key specs by semicolons. A key spec is `flags@begin@find`, where `begin` is `index:1`,
-/// `keyword:STREAMS:1` or `unknown`, and `find` is `range:last:step:limit`, `keynum:count:first:step` or `unknown`. A container comes
-/// before its subcommands. The text is our own: a mistake in it traps.
+/// `keyword:STREAMS:1` or `unknown`, and `find` is `range:last:step:limit`, `keynum:count:first:step` or `unknown`. A container
+/// comes before its subcommands. The text is our own: a mistake in it traps.
 enum CommandTableText {
     /// The built-in commands, parsed once.
     static let commands = parse(CommandTableData.text, count: CommandTableData.count)
@@ -24,7 +24,8 @@ enum CommandTableText {
                     command.container = container
                     commands[container].subcommands.append(commands.count)
                 } else {
-                    precondition(containers.updateValue(commands.count, forKey: command.name) == nil, "\(command.name) comes twice")
+                    precondition(
+                        containers.updateValue(commands.count, forKey: command.name) == nil, "\(command.name) comes twice")
                 }
                 commands.append(command)
             }

@@ -28,7 +28,8 @@ package struct KeySpec: Hashable, Sendable {
         package static let variable = Self(rawValue: 1 << 10)
 
         static let names: [(name: String, flag: Self)] = [
-            ("RO", .readOnly), ("RW", .readWrite), ("OW", .overwrite), ("RM", .remove), ("access", .access), ("update", .update),
+            ("RO", .readOnly), ("RW", .readWrite), ("OW", .overwrite), ("RM", .remove), ("access", .access),
+            ("update", .update),
             ("insert", .insert), ("delete", .delete), ("not_key", .notKey), ("incomplete", .incomplete),
             ("variable_flags", .variable),
         ]
@@ -50,10 +51,11 @@ package struct KeySpec: Hashable, Sendable {
 
     /// Which arguments from there on are keys.
     package enum Find: Hashable, Sendable {
-        /// Up to `last`, relative to the beginning, or from the end if negative; if `last` is -1 a `limit` of n above 1 stops after
-        /// one n-th of the arguments.
+        /// Up to `last`, relative to the beginning, or from the end if negative; if `last` is -1 a `limit` of n above 1 stops
+        /// after one n-th of the arguments.
         case range(last: Int, step: Int, limit: Int)
-        /// The argument at `count`, relative to the beginning, says how many; the first is at `first`, relative to the beginning.
+        /// The argument at `count`, relative to the beginning, says how many; the first is at `first`, relative to the
+        /// beginning.
         case keyNumber(count: Int, first: Int, step: Int)
         case unknown
     }

@@ -1,6 +1,6 @@
 extension LearnedCommands {
-    /// What holds on the nodes of both: a flag that permits something only if all nodes give it, any other if one does. Keys, tips and
-    /// key specs are this value's where both know the command. A side that nobody reported to changes nothing.
+    /// What holds on the nodes of both: a flag that permits something only if all nodes give it, any other if one does. Keys,
+    /// tips and key specs are this value's where both know the command. A side that nobody reported to changes nothing.
     package func merged(with other: LearnedCommands) -> LearnedCommands {
         guard hasReports, self != other else { return other }
         guard other.hasReports else { return self }
@@ -12,8 +12,8 @@ extension LearnedCommands {
             merged.append(theirs.merged(withContainer: containerEntry(standingInFor: theirs.name)))
         }
         if merged.count > Self.maximumCount {
-            // What one side alone has goes to the master, known or not, so it may be forgotten first. Cut in the order of names, so that
-            // no subcommand loses its container.
+            // What one side alone has goes to the master, known or not, so it may be forgotten first. Cut in the order of
+            // names, so that no subcommand loses its container.
             merged.removeAll { !$0.isOnEveryNode }
             merged.sort { $0.name < $1.name }
             merged.removeLast(max(0, merged.count - Self.maximumCount))
@@ -21,7 +21,8 @@ extension LearnedCommands {
         return LearnedCommands(entries: merged)
     }
 
-    /// The built-in table as a node that has exactly those commands would report it: for nodes of our own, simulations and tests.
+    /// The built-in table as a node that has exactly those commands would report it: for nodes of our own, simulations and
+    /// tests.
     package static let builtIn = LearnedCommands(
         entries: CommandTableText.commands.filter { !$0.flags.contains(.onlySentinel) }.map { command in
             Entry(

@@ -1,4 +1,5 @@
-/// Why a COMMAND reply can't be used. All of these are the node's fault; asking it again may help if it was restarted meanwhile.
+/// Why a COMMAND reply can't be used. All of these are the node's fault; asking it again may help if it was restarted
+/// meanwhile.
 package enum LearnedCommandsError: Error, Hashable, Sendable {
     /// The node answered with an error, such as NOPERM.
     case refused(String)
@@ -13,6 +14,8 @@ extension LearnedCommands {
     static let maximumNumber = 65535
     /// Tips, flags, categories or key specs of one command at most.
     static let maximumListLength = 256
+    /// Bytes of a tip, flag or category at most.
+    static let maximumTextLength = 1024
 
     /// Reads the reply of one node to COMMAND: entries of 6 elements (Redis 5), 7 (6) or 10 (7.0 and later), in RESP2 or RESP3.
     /// Flags, categories and kinds of key specs that aren't known here are passed over.
@@ -33,7 +36,9 @@ extension LearnedCommands {
             guard let fields = value.elements, fields.count >= 6 else { throw .malformed("an entry is too short", command: "") }
             let name = try readName(fields[0], container: container)
             let subcommands = fields.count > 9 ? fields[9].elements ?? [] : []
-            guard subcommands.isEmpty || container == nil else { throw .malformed("subcommands of a subcommand", command: name) }
+            guard subcommands.isEmpty || container == nil else {
+                throw .malformed("subcommands of a subcommand", command: name)
+            }
             let flagNames = try strings(fields[2], "flags", name)
             let categoryNames = fields.count > 6 ? try strings(fields[6], "categories", name) : []
             let entry = Entry(
@@ -84,7 +89,9 @@ extension LearnedCommands {
             }
             var strings: [String] = []
             for element in elements {
-                guard let text = element.text else { throw .malformed(what, command: name) }
+                guard let text = element.text, text.utf8.count <= LearnedCommands.maximumTextLength else {
+                    throw .malformed(what, command: name)
+                }
                 strings.append(text)
             }
             return strings
@@ -96,11 +103,13 @@ extension LearnedCommands {
             }
             var specs: [KeySpec] = []
             for spec in list {
-                guard let flags = spec[field: "flags"], let begin = spec[field: "begin_search"], let find = spec[field: "find_keys"]
+                guard let flags = spec[field: "flags"], let begin = spec[field: "begin_search"],
+                    let find = spec[field: "find_keys"]
                 else { throw .malformed("a key spec", command: name) }
                 specs.append(
                     KeySpec(
-                        flags: KeySpec.Flags(try strings(flags, "flags of a key spec", name).compactMap(KeySpec.Flags.init(name:))),
+                        flags: KeySpec.Flags(
+                            try strings(flags, "flags of a key spec", name).compactMap(KeySpec.Flags.init(name:))),
                         begin: try readBegin(begin, name),
                         find: try readFind(find, name)
                     )

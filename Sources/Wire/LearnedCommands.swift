@@ -20,7 +20,8 @@ package struct LearnedCommands: Hashable, Sendable {
         package var tips: [String]
         /// nil if the node is older than 7.0 and doesn't tell.
         package var keySpecs: [KeySpec]?
-        /// Whether some node tells of subcommands. Nodes before 7.0 never do: there, the container's flags hold for all of them.
+        /// Whether some node tells of subcommands. Nodes before 7.0 never do: there, the container's flags hold for all of
+        /// them.
         package var hasSubcommands: Bool
         /// Whether every node that reported has it.
         package var isOnEveryNode: Bool

@@ -1,8 +1,8 @@
 /// Finds command names, whatever their case, without allocating or counting references: open addressing over memory of its own.
 ///
-/// A name of up to 24 bytes is three words, loaded so that they may overlap; together with the length they tell the name exactly. A
-/// longer one has its first 16 and last 8 bytes in the words and is compared in full after they match. Subcommands live in the same
-/// table, told apart by their container.
+/// A name of up to 24 bytes is three words, loaded so that they may overlap; together with the length they tell the name
+/// exactly. A longer one has its first 16 and last 8 bytes in the words and is compared in full after they match. Subcommands
+/// live in the same table, told apart by their container.
 package struct NameIndex: ~Copyable, @unchecked Sendable {
     /// Longer names are in no table.
     package static let maximumNameLength = 64
@@ -62,17 +62,18 @@ package struct NameIndex: ~Copyable, @unchecked Sendable {
             return word | isUpper >> 2
         }
 
+        /// Three products that don't wait for each other, and one that mixes them; the high bits are the best.
         @inlinable
         func hash(_ tag: UInt32) -> UInt64 {
-            var hash = (first ^ UInt64(tag)) &* 0x9e37_79b9_7f4a_7c15
-            hash = (hash ^ hash >> 32 ^ second) &* 0xc2b2_ae3d_27d4_eb4f
-            hash = (hash ^ hash >> 32 ^ third) &* 0x9e37_79b9_7f4a_7c15
-            return hash ^ hash >> 32
+            let mixed = (first ^ UInt64(tag) << 40) &+ second &* 0xc2b2_ae3d_27d4_eb4f &+ third &* 0x1656_67b1_9e37_79f9
+            return (mixed ^ mixed >> 29) &* 0x9e37_79b9_7f4a_7c15
         }
     }
 
     @usableFromInline let slots: UnsafeMutablePointer<Slot>
     @usableFromInline let mask: Int
+    /// Leaves as many high bits of a hash as the mask has.
+    @usableFromInline let shift: UInt64
     /// All names in lower case, `maximumNameLength` bytes each, by index.
     @usableFromInline let names: UnsafeMutablePointer<UInt8>
 
@@ -85,6 +86,7 @@ package struct NameIndex: ~Copyable, @unchecked Sendable {
         slots = .allocate(capacity: capacity)
         slots.initialize(repeating: Slot(words: Words([0], 1), tag: 0, index: -1), count: capacity)
         mask = capacity - 1
+        shift = UInt64(64 - capacity.trailingZeroBitCount)
         names = .allocate(capacity: max(entries.count, 1) * Self.maximumNameLength)
         names.initialize(repeating: 0, count: max(entries.count, 1) * Self.maximumNameLength)
         for (index, entry) in entries.enumerated() {
@@ -99,12 +101,13 @@ package struct NameIndex: ~Copyable, @unchecked Sendable {
 
     private func insert(_ name: [UInt8], container: Int, index: Int) {
         precondition(1...Self.maximumNameLength ~= name.count, "a command's name has \(name.count) bytes")
-        precondition(name.withUnsafeBufferPointer { find($0.baseAddress!, name.count, container: container) } < 0, "a name comes twice")
+        precondition(
+            name.withUnsafeBufferPointer { find($0.baseAddress!, name.count, container: container) } < 0, "a name comes twice")
         let target = names + index * Self.maximumNameLength
         for (offset, byte) in name.enumerated() { target[offset] = Self.lowercased(byte) }
         let words = Words(target, name.count)
         let tag = Self.tag(length: name.count, container: container)
-        var place = Int(truncatingIfNeeded: words.hash(tag)) & mask
+        var place = Int(truncatingIfNeeded: words.hash(tag) &>> shift)
         while slots[place].tag != 0 { place = (place + 1) & mask }
         slots[place] = Slot(words: words, tag: tag, index: Int32(index))
     }
@@ -125,7 +128,7 @@ package struct NameIndex: ~Copyable, @unchecked Sendable {
         guard length > 0, length <= Self.maximumNameLength else { return -1 }
         let words = Words(name, length)
         let tag = Self.tag(length: length, container: container)
-        var place = Int(truncatingIfNeeded: words.hash(tag)) & mask
+        var place = Int(truncatingIfNeeded: words.hash(tag) &>> shift)
         while slots[place].tag != 0 {
             if slots[place].tag == tag, slots[place].words == words {
                 let index = Int(slots[place].index)

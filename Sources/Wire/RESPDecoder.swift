@@ -1,4 +1,5 @@
-/// Why bytes aren't RESP, or not such as we accept. All of these are the peer's fault, and the stream can't be followed any further.
+/// Why bytes aren't RESP, or not such as we accept. All of these are the peer's fault, and the stream can't be followed any
+/// further.
 package enum RESPError: Error, Hashable, Sendable {
     case unknownType(UInt8)
     /// A length or a count that isn't a decimal number, or is out of range.
@@ -13,11 +14,11 @@ package enum RESPError: Error, Hashable, Sendable {
     case tooLarge
 }
 
-/// Decodes replies of RESP2 and RESP3 from bytes that come in pieces. A value that is only partly there costs no second parsing of
-/// what came before: finished parts wait on a stack.
+/// Decodes replies of RESP2 and RESP3 from bytes that come in pieces. A value that is only partly there costs no second parsing
+/// of what came before: finished parts wait on a stack.
 ///
-/// For the control plane. Memory is bounded by the limit on one value, not by the lengths that the peer announces. After an error every
-/// call of `next` throws it again.
+/// For the control plane. Memory is bounded by the limit on one value, not by the lengths that the peer announces. After an
+/// error every call of `next` throws it again.
 package struct RESPDecoder: Sendable {
     /// Aggregates within each other at most.
     package static let maximumDepth = 32

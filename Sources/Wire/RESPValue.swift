@@ -4,8 +4,8 @@ package enum RESPVersion: UInt8, Hashable, Sendable {
     case three = 3
 }
 
-/// A decoded reply of RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/). For the control plane: a tree
-/// costs far too much for the data path. Attributes are dropped on decoding.
+/// A decoded reply of RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/). For the control plane: a
+/// tree costs far too much for the data path. Attributes are dropped on decoding.
 package indirect enum RESPValue: Hashable, Sendable {
     package struct Pair: Hashable, Sendable {
         package var key: RESPValue

@@ -1,5 +1,5 @@
-// Appends RESP to a byte buffer. What RESP2 lacks is written as Redis writes it there: maps become flat arrays, sets and pushes become
-// arrays, booleans integers, doubles, big numbers and verbatim strings bulks
+// Appends RESP to a byte buffer. What RESP2 lacks is written as Redis writes it there: maps become flat arrays, sets and pushes
+// become arrays, booleans integers, doubles, big numbers and verbatim strings bulks
 // (https://redis.io/docs/latest/develop/reference/protocol-spec/).
 
 extension Array where Element == UInt8 {

@@ -49,7 +49,8 @@ struct CommandKeysTests {
 
     @Test func usesPositionsWhereAnOldNodeTellsNoSpecs() throws {
         let entry: RESPValue = .array([
-            .bulk(Array("mod.pairs".utf8)), .integer(-3), .array([.simpleString(Array("write".utf8))]), .integer(1), .integer(-1),
+            .bulk(Array("mod.pairs".utf8)), .integer(-3), .array([.simpleString(Array("write".utf8))]), .integer(1),
+            .integer(-1),
             .integer(2),
         ])
         let table = CommandTable(learned: try LearnedCommands(reply: .array([entry])))
