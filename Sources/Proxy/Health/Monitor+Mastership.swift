@@ -35,11 +35,20 @@ extension Monitor {
     ///   writes wait for it. The exception is a configured master that took over from a node that is down *and* continues its history
     ///   (`master_replid2`): a node that merely booted as a master with old data would throw away what was written meanwhile.
     mutating func decideMastership() {
-        let before = mastership
-        mastership = decided()
-        guard mastership != before else { return }
-        logMastership(predecessor: lastConfirmed)
+        let predecessor = lastConfirmed
+        let decision = decided()
+        if decision != mastership {
+            mastership = decision
+            decidedIn = round
+        }
         if let endpoint = mastership.endpoint { lastConfirmed = endpoint }
+        if case .none(.successorUnconfirmed) = mastership, decidedIn == round {
+            // The successor has not been asked since. This is the middle of any hand-over, and not worth a warning.
+            return
+        }
+        guard mastership != loggedMastership else { return }
+        loggedMastership = mastership
+        logMastership(predecessor: predecessor)
     }
 
     private func decided() -> Mastership {

@@ -47,10 +47,22 @@ extension Monitor {
         decideMastership()
         compareWithMaster()
         for index in nodes.indices {
-            let state = state(of: index)
-            logChange(from: presented[index], to: state)
-            presented[index] = state
+            presented[index] = state(of: index)
+            guard !isPassing(index) else { continue }
+            logChange(from: logged[index], to: presented[index])
+            logged[index] = presented[index]
         }
+    }
+
+    /// Whether a node claims to be a master for no longer than a round: the middle of any hand-over, and not worth a warning.
+    private mutating func isPassing(_ index: Int) -> Bool {
+        guard nodes[index].condition.isUp, refusalOfClaim(of: index) != nil, let round = nodes[index].samples.last?.round else {
+            nodes[index].claimedSince = nil
+            return false
+        }
+        let since = nodes[index].claimedSince ?? round
+        nodes[index].claimedSince = since
+        return round == since
     }
 
     private func state(of index: Int) -> NodeState {

@@ -22,10 +22,16 @@ package struct Monitor {
     /// The configured master first, then the replicas in the order of the options.
     var nodes: [MonitoredNode] = []
     var mastership = Mastership.none(.notReached)
+    /// The round in which `mastership` became what it is.
+    var decidedIn: UInt64 = 0
+    /// What the log was told last.
+    var loggedMastership = Mastership.none(.notReached)
     /// Endpoint of the last node that was confirmed, even if it has since said that it is no master.
     var lastConfirmed: Endpoint?
-    /// What was last told to the log, for the nodes in order of `nodes`.
+    /// What was concluded last, in the order of `nodes`.
     var presented: [NodeState] = []
+    /// What the log was told last, in the order of `nodes`.
+    var logged: [NodeState] = []
     var publication = Publication()
     /// Merged over the nodes in `nodes`.
     private(set) var commands = LearnedCommands()
@@ -173,8 +179,10 @@ package struct Monitor {
         }
         let old = nodes
         let oldPresented = presented
+        let oldLogged = logged
         nodes.removeAll()
         presented.removeAll()
+        logged.removeAll()
         var slots = Set(old.filter { node in named.contains { $0.endpoint == node.endpoint } }.map(\.slot))
         for wanted in named {
             if let index = old.firstIndex(where: { $0.endpoint == wanted.endpoint }) {
@@ -183,12 +191,14 @@ package struct Monitor {
                 node.zone = wanted.zone
                 nodes.append(node)
                 presented.append(oldPresented[index])
+                logged.append(oldLogged[index])
             } else {
                 let slot = (0...UInt32(named.count)).first { !slots.contains($0) } ?? 0
                 slots.insert(slot)
                 nodes.append(MonitoredNode(
                     endpoint: wanted.endpoint, slot: slot, weight: wanted.weight, zone: wanted.zone, openAt: now))
                 presented.append(NodeState(endpoint: wanted.endpoint, weight: wanted.weight, zone: wanted.zone))
+                logged.append(presented[presented.count - 1])
             }
         }
         for node in old where index(of: node.endpoint) == nil {

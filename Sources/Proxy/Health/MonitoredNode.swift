@@ -44,13 +44,17 @@ struct MonitoredNode {
     private(set) var hasNoPassword = false
     /// Newest last.
     private(set) var samples: [Sample] = []
+    /// Smoothed; the first sample of the first connection stands in until there is a better one.
     private(set) var latencyNanoseconds: Int64 = 0
+    private var isLatencyProvisional = true
 
     /// Kept by `Monitor.judgeReplicas`: the first round in which its history differed from the master's.
     var foreignSince: UInt64?
     /// Whether its history was the master's at some time since it came up.
     var sharedHistory = false
     var lagBytes: Int64 = 0
+    /// Kept by `Monitor.settle`: the round in which it first claimed to be a master without being confirmed.
+    var claimedSince: UInt64?
 
     init(endpoint: Endpoint, slot: UInt32, weight: Int, zone: String?, openAt: Instant) {
         self.endpoint = endpoint
@@ -81,9 +85,18 @@ struct MonitoredNode {
                 offset: answered.upstream?.appliedOffset ?? answered.ownOffset))
         }
         if let sample = report.latencyNanoseconds.map({ Int64(clamping: $0) }) {
-            latencyNanoseconds = latencyNanoseconds == 0 ? sample : latencyNanoseconds + (sample - latencyNanoseconds) / Self.latencySmoothing
+            smooth(sample, isProvisional: report.followsGreeting)
         }
         condition = judged(report, user: user)
+    }
+
+    private mutating func smooth(_ sample: Int64, isProvisional: Bool) {
+        switch (isLatencyProvisional, isProvisional) {
+        case (true, _): latencyNanoseconds = sample
+        case (false, true): return
+        case (false, false): latencyNanoseconds += (sample - latencyNanoseconds) / Self.latencySmoothing
+        }
+        isLatencyProvisional = isLatencyProvisional && isProvisional
     }
 
     private func judged(_ report: RoundReport, user: String?) -> Condition {
@@ -107,7 +120,7 @@ struct MonitoredNode {
         if samples.count > Self.sampleLimit { samples.removeFirst() }
     }
 
-    /// Milestones of a connection: what was compared on the last one says nothing about this one.
+    /// What was compared on the last connection says nothing about the next one.
     mutating func forgetComparisons() {
         foreignSince = nil
         sharedHistory = false

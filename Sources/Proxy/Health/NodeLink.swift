@@ -22,7 +22,7 @@ struct NodeLink {
         case connecting(LinkID, deadline: Instant)
         case greeting(LinkID, deadline: Instant, GreetingReport)
         case ungreeted(LinkID)
-        case idle(LinkID)
+        case idle(LinkID, hasAnswered: Bool)
         case asking(LinkID, sentAt: Instant, RoundReport)
     }
 
@@ -53,7 +53,7 @@ struct NodeLink {
     var link: LinkID? {
         switch state {
         case .waiting: nil
-        case .connecting(let link, _), .greeting(let link, _, _), .ungreeted(let link), .idle(let link), .asking(let link, _, _): link
+        case .connecting(let link, _), .greeting(let link, _, _), .ungreeted(let link), .idle(let link, _), .asking(let link, _, _): link
         }
     }
 
@@ -115,8 +115,8 @@ struct NodeLink {
     /// A round begins: returns what is to be sent, nil if the node still owes answers or is not connected.
     mutating func beginRound(_ number: UInt64, credentials: BackendCredentials, greetingDeadline: Instant, now: Instant) -> [UInt8]? {
         switch state {
-        case .idle(let link):
-            state = .asking(link, sentAt: now, RoundReport(number: number))
+        case .idle(let link, let hasAnswered):
+            state = .asking(link, sentAt: now, RoundReport(number: number, followsGreeting: !hasAnswered))
             return ask([.role, .ping, .replicationInfo])
         case .ungreeted(let link):
             state = .greeting(link, deadline: greetingDeadline, GreetingReport())
@@ -174,13 +174,13 @@ struct NodeLink {
                 state = .ungreeted(link)
                 return .greetLater(refusal)
             }
-            state = .idle(link)
+            state = .idle(link, hasAnswered: false)
             return .greeted(report)
         case .asking(let link, let sentAt, var report):
             if let action = report.take(reply, to: probe, elapsed: now.nanoseconds(since: sentAt)) { return action }
             state = .asking(link, sentAt: sentAt, report)
             guard expected.isEmpty else { return .none }
-            state = .idle(link)
+            state = .idle(link, hasAnswered: true)
             return .answered(report)
         case .waiting, .connecting, .ungreeted, .idle:
             preconditionFailure("answers are expected in a state that asks nothing")

@@ -66,6 +66,8 @@ struct GreetingReport {
 struct RoundReport {
     /// Which of the monitor's rounds it answers, so that offsets of the same moment can be compared.
     var number: UInt64
+    /// The first on its connection. It is sent while the greeting's answers are still being worked on, which would count as latency.
+    var followsGreeting: Bool
     var role: RoleReport?
     var replication: ReplicationReport?
     /// From sending to the answer of PING.

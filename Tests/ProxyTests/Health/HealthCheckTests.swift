@@ -216,6 +216,17 @@ import Wire
         #expect(cluster.log.allSatisfy { $0.utf8.count < 600 && $0.utf8.allSatisfy { $0 >= 0x20 } })
     }
 
+    @Test func theRoundAfterAGreetingDoesNotCountAsLatencyOnceThereIsABetterSample() {
+        var cluster = FakeCluster([a])
+        cluster.replyMicroseconds = 400
+        cluster.run(milliseconds: 3_000)
+        cluster.replyMicroseconds = 90_000
+        cluster.disconnect(0)
+        cluster.run(milliseconds: 600)
+        #expect(cluster.state(0).health == .up)
+        #expect(cluster.state(0).latencyMicroseconds == 400)
+    }
+
     @Test func latencyIsSmoothed() {
         var cluster = FakeCluster([a])
         cluster.replyMicroseconds = 400
