@@ -9,7 +9,9 @@ extension Monitor {
             break
         case (.down(let before), .down(let reason)):
             guard before != reason else { break }
-            log(before == Self.initialReason ? .warning : .verbose, "\(name) can't be reached: \(reason)\(Self.consequence(new)); retrying")
+            log(
+                before == Self.initialReason ? .warning : .verbose,
+                "\(name) can't be reached: \(reason)\(Self.consequence(new)); retrying")
         case (.up, .down(let reason)), (.unusable, .down(let reason)):
             log(.warning, "\(name) is down: \(reason)\(Self.consequence(new)); reconnecting")
         case (_, .unusable(let reason)):
@@ -35,11 +37,15 @@ extension Monitor {
     /// What a greeting showed that limits the node's use, if the last one did not show it already.
     mutating func logGreeting(of node: MonitoredNode, _ report: GreetingReport) {
         if report.hasNoPassword, !node.hasNoPassword {
-            log(.notice, "node \(node.endpoint) has no password although backend-password is set: anyone who reaches it can use it")
+            log(
+                .notice,
+                "node \(node.endpoint) has no password although backend-password is set: anyone who reaches it can use it")
         }
         if let refusal = report.commandsRefusal, refusal != node.commandsRefusal {
-            log(.notice, "node \(node.endpoint) did not describe its commands (\(refusal)): only reads that are known by name go to "
-                + "replicas; permit COMMAND there to have all of them")
+            log(
+                .notice,
+                "node \(node.endpoint) did not describe its commands (\(refusal)): only reads that are known by name go to "
+                    + "replicas; permit COMMAND there to have all of them")
         }
     }
 
@@ -50,19 +56,25 @@ extension Monitor {
             if let predecessor, predecessor != endpoint {
                 log(.notice, "writes go to \(endpoint) now: it says it is the master and has taken over from \(predecessor)")
             } else if endpoint != options.master, let configured = options.master {
-                log(.notice, "writes go to \(endpoint): it says it is the master, and \(configured), which is configured as the master, "
-                    + "says it is a replica of it")
+                log(
+                    .notice,
+                    "writes go to \(endpoint): it says it is the master, and \(configured), which is configured as the master, "
+                        + "says it is a replica of it")
             } else {
                 log(.notice, "writes go to \(endpoint): it says it is the master")
             }
         case .none(.notReached):
             log(.warning, "there is no master: writes wait until the configured master is reached and says that it is one")
         case .none(.followsStranger(let witness, let named)):
-            log(.warning, "there is no master: \(witness) says it is a replica of \(named), which is not named in the configuration; "
-                + "writes wait until \(named) is named, or \(witness) is made the master with REPLICAOF NO ONE")
+            log(
+                .warning,
+                "there is no master: \(witness) says it is a replica of \(named), which is not named in the configuration; "
+                    + "writes wait until \(named) is named, or \(witness) is made the master with REPLICAOF NO ONE")
         case .none(.successorUnconfirmed(let witness, let successor)):
-            log(.warning, "there is no master: \(witness) says it is a replica of \(successor), which is not up as a master; "
-                + "writes wait until it is")
+            log(
+                .warning,
+                "there is no master: \(witness) says it is a replica of \(successor), which is not up as a master; "
+                    + "writes wait until it is")
         case .none(.notANode(let endpoint)):
             log(.warning, "there is no master: \(endpoint) is a sentinel; name the node that holds the data as `master`")
         }

@@ -54,7 +54,8 @@ extension Monitor {
     private func decided() -> Mastership {
         guard let configured = index(of: options.master) else { return .none(.notReached) }
         if let current = index(of: mastership.endpoint), nodes[current].claimsMaster {
-            let isSucceeded = current != configured && !nodes[current].condition.isUp && saysMaster(configured)
+            let isSucceeded =
+                current != configured && !nodes[current].condition.isUp && saysMaster(configured)
                 && continuesHistory(configured, of: current)
             return .confirmed(nodes[isSucceeded ? configured : current].endpoint)
         }
@@ -91,13 +92,17 @@ extension Monitor {
         guard case .replica(let named, _, _) = nodes[witness].role else { return nil }
         let others = nodes.indices.filter { $0 != witness }
         if let match = others.first(where: { nodes[$0].endpoint.isTextually(named) }) { return match }
-        guard let report = nodes[witness].replication, report.upstream?.isLinkUp == true, !report.replicationID.isEmpty else { return nil }
+        guard let report = nodes[witness].replication, report.upstream?.isLinkUp == true, !report.replicationID.isEmpty else {
+            return nil
+        }
         return others.first { saysMaster($0) && nodes[$0].replication?.replicationID == report.replicationID }
     }
 
     /// Whether a node holds what `predecessor` held: the same history, or one that branched off it on promotion.
     func continuesHistory(_ index: Int, of predecessor: Int) -> Bool {
-        guard let id = nodes[predecessor].replication?.replicationID, !id.isEmpty, let own = nodes[index].replication else { return false }
+        guard let id = nodes[predecessor].replication?.replicationID, !id.isEmpty, let own = nodes[index].replication else {
+            return false
+        }
         return own.replicationID == id || own.continuedID == id
     }
 

@@ -72,11 +72,15 @@ extension Monitor {
         guard nodes[index].claimsMaster, nodes[index].endpoint != mastership.endpoint else { return nil }
         if let master = self.index(of: mastership.endpoint) {
             if !nodes[master].condition.isUp, continuesHistory(index, of: master) { return nil }
-            let remedy = nodes[index].endpoint == options.master
-                ? "or restart the proxy if it is meant to be the master again" : "or name it as `master` if it was promoted on purpose"
-            return "claims to be a master, but \(nodes[master].endpoint) is the master: make it a replica with REPLICAOF, \(remedy)"
+            let remedy =
+                nodes[index].endpoint == options.master
+                ? "or restart the proxy if it is meant to be the master again"
+                : "or name it as `master` if it was promoted on purpose"
+            return
+                "claims to be a master, but \(nodes[master].endpoint) is the master: make it a replica with REPLICAOF, \(remedy)"
         }
         guard let configured = options.master else { return "claims to be a master, but no master is configured" }
-        return "claims to be a master, but \(configured) is configured as the master: name it as `master` if it was promoted on purpose"
+        return
+            "claims to be a master, but \(configured) is configured as the master: name it as `master` if it was promoted on purpose"
     }
 }

@@ -195,8 +195,9 @@ package struct Monitor {
             } else {
                 let slot = (0...UInt32(named.count)).first { !slots.contains($0) } ?? 0
                 slots.insert(slot)
-                nodes.append(MonitoredNode(
-                    endpoint: wanted.endpoint, slot: slot, weight: wanted.weight, zone: wanted.zone, openAt: now))
+                nodes.append(
+                    MonitoredNode(
+                        endpoint: wanted.endpoint, slot: slot, weight: wanted.weight, zone: wanted.zone, openAt: now))
                 presented.append(NodeState(endpoint: wanted.endpoint, weight: wanted.weight, zone: wanted.zone))
                 logged.append(presented[presented.count - 1])
             }

@@ -80,9 +80,10 @@ struct MonitoredNode {
         if let answered = report.role { role = answered }
         if let answered = report.replication {
             replication = answered
-            remember(Sample(
-                round: report.number, replicationID: answered.replicationID,
-                offset: answered.upstream?.appliedOffset ?? answered.ownOffset))
+            remember(
+                Sample(
+                    round: report.number, replicationID: answered.replicationID,
+                    offset: answered.upstream?.appliedOffset ?? answered.ownOffset))
         }
         if let sample = report.latencyNanoseconds.map({ Int64(clamping: $0) }) {
             smooth(sample, isProvisional: report.followsGreeting)

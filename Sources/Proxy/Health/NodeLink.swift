@@ -53,7 +53,9 @@ struct NodeLink {
     var link: LinkID? {
         switch state {
         case .waiting: nil
-        case .connecting(let link, _), .greeting(let link, _, _), .ungreeted(let link), .idle(let link, _), .asking(let link, _, _): link
+        case .connecting(let link, _), .greeting(let link, _, _), .ungreeted(let link), .idle(let link, _),
+            .asking(let link, _, _):
+            link
         }
     }
 
@@ -113,7 +115,9 @@ struct NodeLink {
     }
 
     /// A round begins: returns what is to be sent, nil if the node still owes answers or is not connected.
-    mutating func beginRound(_ number: UInt64, credentials: BackendCredentials, greetingDeadline: Instant, now: Instant) -> [UInt8]? {
+    mutating func beginRound(_ number: UInt64, credentials: BackendCredentials, greetingDeadline: Instant, now: Instant)
+        -> [UInt8]?
+    {
         switch state {
         case .idle(let link, let hasAnswered):
             state = .asking(link, sentAt: now, RoundReport(number: number, followsGreeting: !hasAnswered))

@@ -20,7 +20,8 @@ enum RoleReport: Equatable {
             guard parts.count >= 5, let host = parts[1].text, let port = parts[2].integerValue, let link = parts[3].text,
                 let offset = parts[4].integerValue, (0...65_535).contains(port)
             else { return nil }
-            self = .replica(of: Endpoint(host: PeerText.clean(host), port: Int(port)), link: PeerText.clean(link), offset: offset)
+            self = .replica(
+                of: Endpoint(host: PeerText.clean(host), port: Int(port)), link: PeerText.clean(link), offset: offset)
         case "sentinel":
             self = .sentinel
         default:

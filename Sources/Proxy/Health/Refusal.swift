@@ -38,18 +38,11 @@ enum Refusal: Equatable {
         case .masterDown:
             return "has lost its master and was told not to serve stale data (replica-serve-stale-data no)"
         case .permission:
-            let name = command.lowercased().replacing(" ", with: "|")
-            return "does not permit \(command): run ACL SETUSER \(user ?? "default") +\(name) there"
+            return "does not permit \(command): run ACL SETUSER \(user ?? "default") +\(command.lowercased()) there"
         case .busy:
             return "busy running a script: SCRIPT KILL or FUNCTION KILL ends one that has not written"
         case .misconfigured(let text), .other(let text):
             return "answered \(command) with an error: \(text)"
         }
-    }
-}
-
-extension String {
-    fileprivate func replacing(_ old: Character, with new: Character) -> String {
-        String(map { $0 == old ? new : $0 })
     }
 }

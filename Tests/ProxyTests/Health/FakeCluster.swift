@@ -30,7 +30,10 @@ struct FakeCluster {
     private(set) var connectedAt: [Instant] = []
     private var connections: [Connection] = []
 
-    init(_ nodes: [FakeNode], options change: (inout ProxyOptions) -> Void = { _ in }, delivery: Delivery = .whole, seed: UInt64 = 1) {
+    init(
+        _ nodes: [FakeNode], options change: (inout ProxyOptions) -> Void = { _ in }, delivery: Delivery = .whole,
+        seed: UInt64 = 1
+    ) {
         self.nodes = nodes
         self.delivery = delivery
         var options = ProxyOptions()
@@ -51,7 +54,9 @@ struct FakeCluster {
 
     /// Index in `nodes` of the node that writes go to.
     var master: Int? {
-        monitor.currentTopology.nodes.first { $0.isMaster }.flatMap { master in nodes.firstIndex { $0.endpoint == master.endpoint } }
+        monitor.currentTopology.nodes.first { $0.isMaster }.flatMap { master in
+            nodes.firstIndex { $0.endpoint == master.endpoint }
+        }
     }
 
     /// Lets virtual time pass, waking the monitor exactly when it asks.

@@ -38,6 +38,7 @@ struct FakeNode {
     /// Error text by command name, such as `PING`.
     var errors: [String: String] = [:]
     var extraCommand: String?
+    var isSentinel = false
 
     init(_ name: String, port: Int = 6379, master: FakeNode? = nil) {
         endpoint = Endpoint(host: name, port: port)
@@ -52,10 +53,12 @@ struct FakeNode {
         if let error = errors[name] { return Array("-\(error)\r\n".utf8) }
         if name == "AUTH" {
             guard let password else {
-                return Array("-ERR AUTH <password> called without any password configured for the default user. Are you sure?\r\n".utf8)
+                return Array(
+                    "-ERR AUTH <password> called without any password configured for the default user. Are you sure?\r\n".utf8)
             }
             isAuthenticated = request.last == password
-            return Array((isAuthenticated ? "+OK\r\n" : "-WRONGPASS invalid username-password pair or user is disabled.\r\n").utf8)
+            return Array(
+                (isAuthenticated ? "+OK\r\n" : "-WRONGPASS invalid username-password pair or user is disabled.\r\n").utf8)
         }
         guard password == nil || isAuthenticated else { return Array("-NOAUTH Authentication required.\r\n".utf8) }
         var bytes: [UInt8] = []
@@ -66,15 +69,20 @@ struct FakeNode {
             bytes.appendBulk("# Server\r\nredis_version:\(version)\r\n\(valkey)run_id:\(runID)\r\n")
         case ("INFO", _): bytes.appendBulk(infoReplication)
         case ("CONFIG", _):
-            guard let databases else { return Array("-NOPERM this user has no permissions to run the 'config|get' command\r\n".utf8) }
+            guard let databases else {
+                return Array("-NOPERM this user has no permissions to run the 'config|get' command\r\n".utf8)
+            }
             bytes.appendCommand("databases", "\(databases)")
         case ("COMMAND", _):
             bytes += "*\(extraCommand == nil ? 1 : 2)\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n".utf8
             if let extraCommand {
-                bytes += "*6\r\n$\(extraCommand.utf8.count)\r\n\(extraCommand)\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n".utf8
+                bytes +=
+                    "*6\r\n$\(extraCommand.utf8.count)\r\n\(extraCommand)\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n".utf8
             }
         case ("ROLE", _):
-            if let master {
+            if isSentinel {
+                bytes += "*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n".utf8
+            } else if let master {
                 let state = linkState ?? (isSyncing ? "sync" : link == .up ? "connected" : "connect")
                 bytes += "*5\r\n$5\r\nslave\r\n$\(master.host.utf8.count)\r\n\(master.host)\r\n:\(master.port)\r\n".utf8
                 bytes += "$\(state.utf8.count)\r\n\(state)\r\n:\(offset)\r\n".utf8
@@ -90,7 +98,9 @@ struct FakeNode {
         var lines = ["# Replication", "role:\(master == nil ? "master" : "slave")"]
         if let master {
             lines += ["master_host:\(master.host)", "master_port:\(master.port)", "master_link_status:\(link.rawValue)"]
-            lines += ["master_last_io_seconds_ago:\(link == .up ? lastHeard : -1)", "master_sync_in_progress:\(isSyncing ? 1 : 0)"]
+            lines += [
+                "master_last_io_seconds_ago:\(link == .up ? lastHeard : -1)", "master_sync_in_progress:\(isSyncing ? 1 : 0)",
+            ]
             lines += ["slave_read_repl_offset:\(offset + 5)", "slave_repl_offset:\(offset)"]
             if link == .down { lines.append("master_link_down_since_seconds:\(downSince)") }
         }

@@ -99,6 +99,19 @@ import Wire
         #expect(Set(pauses.suffix(8)).count > 4)
     }
 
+    @Test func anErrorToTheFirstRequestIsTheReason() throws {
+        for (command, password) in [("INFO", nil), ("AUTH", "p")] {
+            var full = a
+            full.errors[command] = "ERR max number of clients reached"
+            var cluster = FakeCluster([full]) { $0.backendPassword = password }
+            cluster.run(milliseconds: 3_000)
+            #expect(try #require(cluster.state(0).health.whyUnusable).contains("max number of clients"))
+            cluster.nodes[0].errors = [:]
+            cluster.run(milliseconds: 5_000)
+            #expect(cluster.state(0).health == .up)
+        }
+    }
+
     @Test func aMissingOrWrongPasswordNamesTheNodeAndTheDirective() throws {
         var locked = a
         locked.password = "secret"
@@ -166,7 +179,9 @@ import Wire
 
     @Test func aNodeFoundRunningAScriptIsGreetedAgainWhenItEnds() {
         var busy = a
-        for command in ["PING", "ROLE", "INFO", "COMMAND", "CONFIG"] { busy.errors[command] = "BUSY Redis is busy running a script." }
+        for command in ["PING", "ROLE", "INFO", "COMMAND", "CONFIG"] {
+            busy.errors[command] = "BUSY Redis is busy running a script."
+        }
         var cluster = FakeCluster([busy])
         cluster.run(milliseconds: 3_000)
         #expect(cluster.state(0).health.whyUnusable != nil)
@@ -179,7 +194,8 @@ import Wire
 
     @Test func aMasterThatCannotSaveStaysUp() {
         var cluster = pair()
-        cluster.nodes[0].errors["PING"] = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
+        cluster.nodes[0].errors["PING"] =
+            "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk."
         cluster.run(milliseconds: 1_000)
         #expect(cluster.state(0).health == .up)
     }

@@ -51,9 +51,10 @@ import Wire
         cluster.nodes[0].follow(cluster.nodes[1])
         cluster.nodes[2].follow(cluster.nodes[1])
         cluster.run(milliseconds: 5_000)
-        #expect(Array(cluster.log[before...]) == [
-            "writes go to b:6379 now: it says it is the master and has taken over from a:6379",
-        ])
+        #expect(
+            Array(cluster.log[before...]) == [
+                "writes go to b:6379 now: it says it is the master and has taken over from a:6379"
+            ])
     }
 
     @Test func aHandOverIsFollowedWithinAFractionOfASecondOfItsFirstSign() {
@@ -164,14 +165,35 @@ import Wire
     }
 
     @Test func aSentinelIsNamedAsWhatItIs() throws {
-        let role = try #require(RoleReport(.array([.bulk(Array("sentinel".utf8)), .array([])])))
-        #expect(role == .sentinel)
-        #expect(role.role == .unknown)
+        var sentinel = Self.a
+        sentinel.isSentinel = true
+        var cluster = FakeCluster([sentinel])
+        cluster.run(milliseconds: 5_000)
+        #expect(cluster.master == nil)
+        #expect(cluster.state(0).role == .unknown)
+        #expect(try #require(cluster.state(0).health.whyUnusable).contains("is a sentinel"))
+        #expect(cluster.log.filter { $0.contains("there is no master: a:6379 is a sentinel") }.count == 1)
+    }
+
+    @Test func aHandOverThatWasSeenBeforeAnotherMasterWasNamedDoesNotCount() {
+        var cluster = trio()
+        cluster.nodes[1].promote()
+        cluster.nodes[0].follow(cluster.nodes[1])
+        cluster.run(milliseconds: 1_000)
+        #expect(cluster.master == 1)
+        var options = cluster.monitor.options
+        options.master = Self.c.endpoint
+        options.replicas = [ReplicaOptions(endpoint: Self.a.endpoint), ReplicaOptions(endpoint: Self.b.endpoint)]
+        cluster.nodes[2].promote()
+        cluster.apply(options)
+        cluster.run(milliseconds: 1_000)
+        #expect(cluster.master == 2)
     }
 
     @Test func aRoleOfUnknownShapeIsRefused() {
         #expect(RoleReport(.array([])) == nil)
         #expect(RoleReport(.array([.bulk(Array("slave".utf8)), .integer(1)])) == nil)
+        #expect(RoleReport(.array([.bulk(Array("tree".utf8)), .integer(1)])) == nil)
         #expect(RoleReport(.simpleString(Array("master".utf8))) == nil)
     }
 }

@@ -19,7 +19,8 @@ import Wire
 
     private func cluster(seed: UInt64) -> FakeCluster {
         let a = FakeNode("a")
-        return FakeCluster([a, FakeNode("b", master: a), FakeNode("c", master: a)], options: { $0.maxReplicaLagBytes = 500 }, seed: seed)
+        return FakeCluster(
+            [a, FakeNode("b", master: a), FakeNode("c", master: a)], options: { $0.maxReplicaLagBytes = 500 }, seed: seed)
     }
 
     private func step(_ cluster: inout FakeCluster, _ random: inout Random) {
@@ -54,9 +55,11 @@ import Wire
             if Bool.random(using: &random) { options.backendPassword = Bool.random(using: &random) ? "p" : nil }
             if Bool.random(using: &random), !options.replicas.isEmpty {
                 options.replicas.removeLast()
-            } else if options.replicas.count < 2, let missing = cluster.nodes.first(where: { node in
-                node.endpoint != options.master && !options.replicas.contains { $0.endpoint == node.endpoint }
-            }) {
+            } else if options.replicas.count < 2,
+                let missing = cluster.nodes.first(where: { node in
+                    node.endpoint != options.master && !options.replicas.contains { $0.endpoint == node.endpoint }
+                })
+            {
                 options.replicas.append(ReplicaOptions(endpoint: missing.endpoint))
             }
             cluster.apply(options)

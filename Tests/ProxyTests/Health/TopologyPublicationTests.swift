@@ -133,6 +133,15 @@ import Wire
         #expect(cluster.state(0).health.whyUnusable != nil)
     }
 
+    @Test func aMasterThatIsListedAsAReplicaTooTakesItsWeightFromThere() {
+        let cluster = FakeCluster([Self.a, Self.b]) {
+            $0.replicas.append(ReplicaOptions(endpoint: Self.a.endpoint, weight: 3, zone: "east"))
+        }
+        #expect(cluster.monitor.currentTopology.nodes.count == 2)
+        #expect(cluster.state(0).weight == 3)
+        #expect(cluster.state(0).isMaster)
+    }
+
     @Test func noNodesMeansNoWakes() {
         let monitor = Monitor(options: ProxyOptions(), seed: 1, now: Instant(nanoseconds: 5))
         #expect(monitor.nextWake == .never)
