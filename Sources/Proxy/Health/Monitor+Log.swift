@@ -11,11 +11,11 @@ extension Monitor {
             guard before != reason else { break }
             log(
                 before == Self.initialReason ? .warning : .verbose,
-                "\(name) can't be reached: \(reason)\(Self.consequence(new)); retrying")
+                "\(name) can't be reached: \(reason)\(consequence(new)); retrying")
         case (.up, .down(let reason)), (.unusable, .down(let reason)):
-            log(.warning, "\(name) is down: \(reason)\(Self.consequence(new)); reconnecting")
+            log(.warning, "\(name) is down: \(reason)\(consequence(new)); reconnecting")
         case (_, .unusable(let reason)):
-            if old.health != new.health { log(.warning, "\(name) is not used: \(reason)\(Self.consequence(new))") }
+            if old.health != new.health { log(.warning, "\(name) is not used: \(reason)\(consequence(new))") }
         case (.down, .up), (.unusable, .up):
             let version = new.valkeyVersion.map { "Valkey \($0)" } ?? "Redis \(new.version)"
             log(.notice, "\(name) is up: \(version), \(new.role.rawValue)")
@@ -30,8 +30,13 @@ extension Monitor {
 
     private static let initialReason = "not connected yet"
 
-    private static func consequence(_ node: NodeState) -> String {
-        node.isMaster ? "; it is the master, so writes wait for it" : ""
+    /// What it means for clients that a node is out of use.
+    private func consequence(_ node: NodeState) -> String {
+        if node.isMaster { return "; it is the master, so writes wait for it" }
+        if node.endpoint == options.master, mastership.endpoint == nil {
+            return "; it is configured as the master, so writes wait for it"
+        }
+        return "; no reads go to it"
     }
 
     /// What a greeting showed that limits the node's use, if the last one did not show it already.

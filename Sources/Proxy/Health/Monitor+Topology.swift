@@ -60,8 +60,11 @@ extension Monitor {
             nodes[index].claimedSince = nil
             return false
         }
-        let since = nodes[index].claimedSince ?? round
-        nodes[index].claimedSince = since
+        guard let since = nodes[index].claimedSince else {
+            nodes[index].claimedSince = round
+            hastenRound()
+            return true
+        }
         return round == since
     }
 

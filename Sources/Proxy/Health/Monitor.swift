@@ -276,8 +276,9 @@ package struct Monitor {
         if let before, before != nodes[index].role?.role { hastenRound() }
     }
 
-    /// A node changed its role, so others may have too: ask all of them soon rather than within a second.
-    private mutating func hastenRound() {
+    /// A node changed its role, or claims one that does not fit, so others may have changed theirs: ask all of them soon rather than
+    /// within a second.
+    mutating func hastenRound() {
         nextRoundAt = min(nextRoundAt, max(clock, lastRoundAt.adding(milliseconds: Self.shortestRoundMilliseconds)))
     }
 

@@ -21,6 +21,7 @@ import Wire
         var cluster = FakeCluster([gone, Self.b])
         cluster.run(milliseconds: 3_000)
         #expect(cluster.master == nil)
+        #expect(cluster.log.filter { $0.contains("a:6379 can't be reached") && $0.contains("writes wait for it") }.count == 1)
     }
 
     @Test func aMasterThatGoesDownStaysTheMaster() {
@@ -64,6 +65,18 @@ import Wire
         #expect(cluster.master == 0)
         cluster.nodes[0].follow(cluster.nodes[1])
         cluster.run(milliseconds: 100)
+        #expect(cluster.master == 1)
+    }
+
+    @Test func aNewMasterThatIsSeenForTheFirstTimeHastensTheQuestionToTheOldOne() {
+        var late = Self.b
+        late.behaviour = .refusesConnections
+        var cluster = FakeCluster([Self.a, late])
+        #expect(cluster.master == 0)
+        cluster.nodes[1].behaviour = .answers
+        cluster.nodes[1].promote()
+        cluster.nodes[0].follow(cluster.nodes[1])
+        cluster.run(milliseconds: 310)
         #expect(cluster.master == 1)
     }
 
