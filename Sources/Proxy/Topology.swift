@@ -27,7 +27,12 @@ package struct NodeState: Sendable, Hashable {
     package var zone: String?
     /// From INFO server: changes when the process restarts, so it tells cursor histories apart.
     package var runID: String
+    /// `redis_version`: for Valkey the Redis release that it is compatible with. Empty until the node was reached.
     package var version: String
+    /// `valkey_version`; nil for Redis.
+    package var valkeyVersion: String?
+    /// How many databases SELECT may choose from; nil if the node did not say (an ACL may forbid CONFIG).
+    package var databases: Int?
     package var replicationID: String
     /// Applied offset for a replica (`slave_repl_offset`), own offset for the master.
     package var offset: Int64
@@ -47,6 +52,8 @@ package struct NodeState: Sendable, Hashable {
         self.zone = zone
         runID = ""
         version = ""
+        valkeyVersion = nil
+        databases = nil
         replicationID = ""
         offset = 0
         lagBytes = 0
