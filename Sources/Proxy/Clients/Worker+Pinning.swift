@@ -104,7 +104,8 @@ extension Worker {
         let isInTransaction = session.pointee.pins.contains(.transaction)
         let arityIsRight = hasRightArity(session)
         switch route.handler {
-        case .quit, .proxy where !isInTransaction:
+        case .quit,
+            .proxy where !isInTransaction:
             return answer(session, start, route.handler)
         case .reset where arityIsRight:
             return answer(session, start, .reset)
@@ -143,7 +144,8 @@ extension Worker {
             return handleTracking(session, start, length, route)
         case .select where arityIsRight:
             return forwardSelect(session, start, length, route, isInTransaction)
-        case .blocking, .wait, .streamRead where isBlockingStreamRead(start):
+        case .blocking, .wait,
+            .streamRead where isBlockingStreamRead(start):
             if !isInTransaction && session.pointee.protocolVersion == 3 || !hasSubscriptions(session) && !isInTransaction {
                 return forwardBlocking(session, start, length, route)
             }
