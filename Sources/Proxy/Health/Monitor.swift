@@ -110,7 +110,8 @@ package struct Monitor {
         if changed { settle() }
     }
 
-    /// Time has passed: deadlines, reconnects, the next round.
+    /// Time has passed: deadlines, reconnects, the next round. The driver hands in what has arrived first, so that a loop that was held
+    /// up does not take its own delay for the silence of a node.
     package mutating func tick(now: Instant) {
         advance(to: now)
         for index in nodes.indices {
