@@ -198,6 +198,12 @@ static inline double switchyard_processor_seconds(void) {
 
 static inline int switchyard_trim_memory(void) { return malloc_trim(0); }
 
+// Bytes that the program holds of what malloc got from the kernel.
+static inline size_t switchyard_allocated_bytes(void) {
+    struct mallinfo2 information = mallinfo2();
+    return information.uordblks + information.hblkhd;
+}
+
 // Signals.
 
 // Blocks the signals that the control loop reads (SIGTERM, SIGINT, SIGHUP, SIGUSR1) in this thread and those it will start, and

@@ -38,7 +38,9 @@ enum Listening {
 
     /// Clients' listeners for each worker: one socket per address of its own, and one Unix socket for all of them. The names are
     /// what they listen on, for the log.
-    static func open(_ options: ProxyOptions, workerCount: Int) throws(SystemError) -> (workers: [[Listener]], names: [String]) {
+    static func open(
+        _ options: ProxyOptions, workerCount: Int
+    ) throws(SystemError) -> (workers: [[Listener]], names: [String]) {
         var workers = [[Listener]](repeating: [], count: workerCount)
         var names: [String] = []
         for (address, isOptional) in options.port == 0 ? [] : try addresses(of: options, port: options.port) {
@@ -50,8 +52,8 @@ enum Listening {
                     workers[index].append(Listener(descriptor: socket.release(), isShared: false, path: nil))
                 }
                 names.append(address.description)
-            } catch where isOptional && isMissing(error) {
-                continue
+            } catch {
+                guard isOptional, isMissing(error) else { throw error }
             }
         }
         if let path = options.unixSocket {
@@ -71,8 +73,8 @@ enum Listening {
             do throws(SystemError) {
                 descriptors.append(try Sockets.listen(on: address, sharing: .exclusive).release())
                 names.append(address.description)
-            } catch where isOptional && isMissing(error) {
-                continue
+            } catch {
+                guard isOptional, isMissing(error) else { throw error }
             }
         }
         return (descriptors, names)

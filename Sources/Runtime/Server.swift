@@ -47,7 +47,8 @@ package enum Server {
     }
 
     private static func runWorker(
-        _ id: LoopID, _ context: LoopContext, _ listeners: [Listener], _ options: ProxyOptions, _ topology: Topology, seed: UInt64
+        _ id: LoopID, _ context: LoopContext, _ listeners: [Listener], _ options: ProxyOptions, _ topology: Topology,
+        seed: UInt64
     ) {
         do throws(SystemError) {
             var loop = WorkerLoop(

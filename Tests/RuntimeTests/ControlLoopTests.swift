@@ -11,16 +11,14 @@ private final class Bench {
     let context: LoopContext
     let loop: ControlLoop
     let port: Int
-    /// Bounds a test that waits for something which never comes: turns block while nothing happens.
-    private let nudge: Mailbox
 
     init(workers: Int, log: Logger = Logger(level: .warning)) throws {
         context = try LoopContext(workerCount: workers, log: log)
         let listener = try Sockets.listen(on: anyPort, sharing: .exclusive).release()
         port = SocketAddress.local(of: listener).port
-        let configuration = try Configuration.load(path: nil, commandLine: ["--master", "127.0.0.1:1", "--threads", "\(workers)"])
+        let configuration = try Configuration.load(
+            path: nil, commandLine: ["--master", "127.0.0.1:1", "--threads", "\(workers)"])
         loop = try ControlLoop(context: context, configuration: configuration, metricsListeners: [listener])
-        nudge = context.control
     }
 
     /// Connects and sends a request.

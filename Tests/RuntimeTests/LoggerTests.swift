@@ -9,7 +9,8 @@ import Testing
     private let time: Int64 = 1_795_273_445_123
 
     @Test func textNamesTimeAndLevel() {
-        #expect(LogLine.render(.notice, "Ready", wallMilliseconds: time, format: .text) == "2026-11-21T15:04:05.123Z NOTICE Ready")
+        #expect(
+            LogLine.render(.notice, "Ready", wallMilliseconds: time, format: .text) == "2026-11-21T15:04:05.123Z NOTICE Ready")
     }
 
     @Test func jsonIsOneObject() {

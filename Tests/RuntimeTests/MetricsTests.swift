@@ -67,7 +67,9 @@ import Wire
     }
 
     @Test func addsUpAllWorkers() {
-        let text = page([worker(requests: 3, reads: 5, error: "MASTERDOWN"), worker(requests: 4, reads: 6, error: "MASTERDOWN")])
+        let text = page([
+            worker(requests: 3, reads: 5, error: "MASTERDOWN"), worker(requests: 4, reads: 6, error: "MASTERDOWN"),
+        ])
         #expect(text.contains("\nswitchyard_requests_total{class=\"read\"} 7\n"))
         #expect(text.contains("\nswitchyard_request_duration_seconds_bucket{class=\"read\",le=\"3.2e-05\"} 7\n"))
         #expect(text.contains("\nswitchyard_request_duration_seconds_sum{class=\"read\"} 0.00021\n"))

@@ -24,7 +24,10 @@ import Testing
         #expect(SocketAddress(numericHost: "127.0.0.1", port: -1) == nil)
     }
 
-    @Test(arguments: [("127.0.0.1", true), ("127.9.9.9", true), ("128.0.0.1", false), ("::1", true), ("::2", false), ("::ffff:127.0.0.1", true)])
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.9.9.9", true), ("128.0.0.1", false), ("::1", true), ("::2", false),
+        ("::ffff:127.0.0.1", true),
+    ])
     func knowsThisMachine(host: String, isLoopback: Bool) throws {
         #expect(try #require(SocketAddress(numericHost: host, port: 1)).isLoopback == isLoopback)
     }

@@ -32,7 +32,9 @@ extension ControlLoop {
             let loaded = try Configuration.load(path: configuration.path, commandLine: configuration.commandLine)
             let reload = try Configuration.reload(loaded.options, over: options)
             configuration = loaded
-            for name in reload.needRestart { context.log(.warning, "\(name) has changed but needs a restart; the old value stays") }
+            for name in reload.needRestart {
+                context.log(.warning, "\(name) has changed but needs a restart; the old value stays")
+            }
             if reload.changes.isEmpty { context.log(.notice, "Configuration read again; nothing to change") }
             adopt(reload.options, by: "SIGHUP")
         } catch {

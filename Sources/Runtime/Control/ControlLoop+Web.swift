@@ -78,7 +78,9 @@ extension ControlLoop {
 
     /// A worker's answer. One that comes after its round was given up is dropped.
     func receive(_ answer: Answer, number: UInt64, from worker: LoopID) {
-        guard case .statistics(let statistics) = answer, web.rounds[number]?.waitingFor.remove(worker.index) != nil else { return }
+        guard case .statistics(let statistics) = answer, web.rounds[number]?.waitingFor.remove(worker.index) != nil else {
+            return
+        }
         web.rounds[number]?.statistics.append(statistics)
         guard let round = web.rounds[number], round.waitingFor.isEmpty else { return }
         web.rounds[number] = nil

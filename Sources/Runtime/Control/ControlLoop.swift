@@ -25,6 +25,7 @@ final class ControlLoop {
     /// Attempts that failed at once, told to the monitor in the next turn.
     var failures: [(LinkID, String)] = []
     var web: WebServer
+    var trimmer = MemoryTrimmer()
     var drain: Drain?
     let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
@@ -70,15 +71,17 @@ final class ControlLoop {
         for index in 0..<count { handle(LinkID(word: poller.token(at: index)), poller.readiness(at: index)) }
         if monitor.nextWake <= now { monitor.tick(now: now) }
         expireWeb()
+        if let bytes = trimmer.trim(now: now) { context.log(.verbose, "Gave \(bytes >> 20) MiB of free memory back") }
         if let drain, drain.deadline <= now {
             let workers = drain.waitingFor.count
-            context.log(.warning, "Clients of \(workers) thread(s) did not finish in \(Self.drainMilliseconds / 1000) s, exiting")
+            context.log(
+                .warning, "Clients of \(workers) thread(s) did not finish in \(Self.drainMilliseconds / 1000) s, exiting")
             exit(0)
         }
     }
 
     private var nextWake: Instant {
-        var wake = min(monitor.nextWake, web.nextDeadline)
+        var wake = min(monitor.nextWake, web.nextDeadline, trimmer.nextCheck)
         if let drain { wake = min(wake, drain.deadline) }
         return wake
     }

@@ -9,11 +9,12 @@ struct ProcessFigures {
 
     static var current: ProcessFigures {
         ProcessFigures(
-            processorSeconds: switchyard_processor_seconds(), residentBytes: residentBytes(), openDescriptors: openDescriptors())
+            processorSeconds: switchyard_processor_seconds(), residentBytes: residentBytes(), openDescriptors: openDescriptors()
+        )
     }
 
     /// The second field of `/proc/self/statm`, in pages (proc(5)).
-    private static func residentBytes() -> Int {
+    static func residentBytes() -> Int {
         guard let contents = SystemCalls.contents(ofFile: "/proc/self/statm") else { return 0 }
         let fields = contents.split(separator: UInt8(ascii: " "))
         guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else { return 0 }

@@ -8,7 +8,9 @@ extension WorkerLoop {
     mutating func flush() {
         while true {
             while let link = worker.nextDirty() {
-                guard let entry = table.find(link), entry.pointee.flags.isDisjoint(with: [.connecting, .broken]) else { continue }
+                guard let entry = table.find(link), entry.pointee.flags.isDisjoint(with: [.connecting, .broken]) else {
+                    continue
+                }
                 send(link, entry)
             }
             if worker.effects.isEmpty { return }
@@ -80,7 +82,9 @@ extension WorkerLoop {
     private mutating func resumeReading(_ link: LinkID) {
         guard let entry = table.find(link), entry.pointee.flags.contains(.refused) else { return }
         entry.pointee.flags.remove(.refused)
-        guard entry.pointee.flags.contains(.readable), entry.pointee.flags.isDisjoint(with: [.listed, .lingering]) else { return }
+        guard entry.pointee.flags.contains(.readable), entry.pointee.flags.isDisjoint(with: [.listed, .lingering]) else {
+            return
+        }
         entry.pointee.flags.insert(.listed)
         ready.append(link)
     }
