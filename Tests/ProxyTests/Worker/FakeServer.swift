@@ -188,6 +188,10 @@ final class ServerConnection {
         default: break
         }
         if queue != nil {
+            if name == "SET" && !server.isMaster {
+                isQueueDirty = true
+                return answer("-READONLY You can't write against a read only replica.")
+            }
             queue?.append(request)
             return answer("+QUEUED")
         }
@@ -242,7 +246,7 @@ final class ServerConnection {
         }
     }
 
-    private func unblock(withError: Bool) {
+    func unblock(withError: Bool) {
         blockedOn = nil
         if withError {
             answer("-UNBLOCKED client unblocked via CLIENT UNBLOCK")
