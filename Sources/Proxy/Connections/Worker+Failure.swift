@@ -98,6 +98,7 @@ extension Worker {
         nodes[connection.pointee.node].outstanding -= connection.pointee.outstanding
         connection.pointee.outstanding = 0
         wakeWaiters(connection)
+        // What a client wanted on a connection of its own (MULTI, SUBSCRIBE, BLPOP) must not run on one that others share.
         let isRetained = connection.pointee.role != .exclusive
         while let run = next {
             next = run.pointee.nextOfConnection
@@ -108,7 +109,7 @@ extension Worker {
                 continue
             }
             let link = session.pointee.link
-            if isRetained || (run.pointee.logStart >= sentEnd && run.pointee.logStart >= logStart && session.pointee.stream == nil) {
+            if isRetained {
                 let offset = run.pointee.logStart - logStart
                 reissueAll(
                     run, of: session, bytes: UnsafePointer(log.bytes) + offset, count: run.pointee.logEnd - run.pointee.logStart,
@@ -266,7 +267,9 @@ extension Worker {
         let text =
             wasSent && !isRead
             ? "UNKNOWNOUTCOME \(nodes[node].endpoint) did not answer (\(reason)): the command may or may not have been executed"
-            : "MASTERDOWN \(nodes[node].endpoint) did not answer (\(reason))"
+            : wasSent
+                ? "MASTERDOWN \(nodes[node].endpoint) did not answer (\(reason))"
+                : "MASTERDOWN no connection to \(nodes[node].endpoint) (\(reason)): the command was not sent"
         var behind = run
         for _ in 0..<max(0, run.pointee.remaining) {
             behind = insertError(session, text, behind: behind, silent: run.pointee.isSilent)
