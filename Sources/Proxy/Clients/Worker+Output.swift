@@ -187,7 +187,10 @@ extension Worker {
                 if !run.pointee.isSilent {
                     writeCopy(session, UnsafeRawPointer(run.pointee.stash.bytes), run.pointee.stash.count)
                 }
+                // From here on the client has a part of a reply that may break off.
+                run.pointee.isMidReply = !run.pointee.isDone && run.pointee.stash.count > run.pointee.stashWhole
                 run.pointee.stash.removeAll()
+                run.pointee.stashWhole = 0
             }
             guard run.pointee.isDone else { return }
             session.pointee.firstRun = run.pointee.nextOfSession

@@ -182,14 +182,16 @@ extension Worker {
     @inline(__always)
     private func deliver(_ run: RunPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int, _ isArena: Bool) {
         guard count > 0, let session = run.pointee.session, !run.pointee.isSilent else { return }
+        let connection = run.pointee.connection.unsafelyUnwrapped
         session.pointee.replyBytes &+= count
         if session.pointee.firstRun == run && !run.pointee.kind.isCollected {
             if isArena { write(session, bytes, count) } else { writeCopy(session, bytes, count) }
-            run.pointee.isMidReply = run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply
+            run.pointee.isMidReply = connection.pointee.scanner.isInsideReply
         } else {
             run.pointee.stash.append(bytes, count)
-            if run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply { return }
-            run.pointee.stashWhole = run.pointee.stash.count
+            let unfinished =
+                connection.pointee.scanner.isInsideReply ? min(connection.pointee.replyBytes, run.pointee.stash.count) : 0
+            run.pointee.stashWhole = run.pointee.stash.count - unfinished
         }
     }
 
