@@ -122,6 +122,7 @@ package final class Worker {
         turn &+= 1
         arenaUsed = 0
         choices.forget()
+        links.recycle()
     }
 
     /// Where the next bytes of this link go; empty while the worker wants none (the driver then remembers that the link may be
