@@ -88,7 +88,8 @@ extension Worker {
 
     private func takeGreeting(_ connection: ConnectionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Int {
         var position = 0
-        while position < count, connection.pointee.state == .greeting {
+        guard let link = connection.pointee.link else { return count }
+        while position < count, links.connection(link) == connection, connection.pointee.state == .greeting {
             // Greeting replies are small: each is looked at whole, so a scanner of its own starts over every time.
             var scanner = ReplyScanner()
             var used = 0
