@@ -114,10 +114,12 @@ extension Worker {
     }
 
     private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
-        if problem.hasPrefix("-WRONGPASS") { dismissUser(connection.pointee.lane) }
-        let line = problem.hasPrefix("-") ? problem : "-ERR \(problem)"
+        let line = problem.hasPrefix("-") ? problem : "-MASTERDOWN \(problem)"
         wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
+        let lane = connection.pointee.lane
         lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
+        // Closes clients, and this connection with them if it belongs to one: so it comes last.
+        if problem.hasPrefix("-WRONGPASS") { dismissUser(lane) }
         return count
     }
 
