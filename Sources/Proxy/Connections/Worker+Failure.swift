@@ -210,7 +210,7 @@ extension Worker {
         run.pointee.detail = model.pointee.detail
         run.pointee.commandClass = model.pointee.commandClass
         run.pointee.isSilent = model.pointee.isSilent
-        run.pointee.attempts = model.pointee.attempts + 1
+        run.pointee.attempts = model.pointee.attempts == .max ? .max : model.pointee.attempts + 1
         run.pointee.issuedAt = model.pointee.issuedAt
         run.pointee.requests = 1
         run.pointee.remaining = 1
