@@ -431,10 +431,12 @@ extension Worker {
         case .malformed(let text):
             session.pointee.stream = nil
             statistics.protocolErrors += 1
-            // The node waits for the rest of a request that will never come: its connection ends with the client's.
+            // The node waits for the rest of a request that will never come: its connection ends here, and so does what the
+            // client waits for.
+            dropPinned(session)
+            abandonRuns(session)
             writeCopy(session, Array("-ERR Protocol error: \(text)\r\n".utf8))
             closeAfterReplies(session)
-            dropPinned(session)
         }
         return used
     }
