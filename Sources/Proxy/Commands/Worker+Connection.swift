@@ -257,10 +257,7 @@ extension Worker {
         if session.pointee.pinned == nil && mustDrain(session) { return .waits }
         if session.pointee.pinned != nil {
             // What is still out belongs to the state that is given up, but its replies are owed.
-            if session.pointee.firstRun != nil && session.pointee.pins.isDisjoint(with: [.monitor]) {
-                pause(session, .draining)
-                return .waits
-            }
+            if mustDrain(session) { return .waits }
             dropPinned(session)
         }
         session.pointee.isTransactionLost = false
