@@ -15,6 +15,7 @@ extension Worker {
         if nextSlowTick <= now {
             nextSlowTick = now.adding(milliseconds: Self.slowTickMilliseconds)
             for lane in lanes.dropFirst() where lane.pointee.sessions == 0 {
+                guard !connections.pointers.contains(where: { $0.pointee.lane == lane && $0.pointee.owner != nil }) else { continue }
                 if lane.pointee.unusedSince.adding(milliseconds: Self.laneIdleMilliseconds) <= now { closeLane(lane) }
             }
         }

@@ -56,6 +56,7 @@ extension Worker {
         let user = parser.argumentCount == 3 ? argument(1, start) : nil
         switch authenticate(session, user: user, password: argument(parser.argumentCount - 1, start)) {
         case .accepted(let identity):
+            if isBound(session, to: identity) { return .taken }
             becomeUser(session, identity, protocolVersion: session.pointee.protocolVersion)
             replyOK(session)
         case .refused(let line):
@@ -64,6 +65,14 @@ extension Worker {
             return .waits
         }
         return .taken
+    }
+
+    /// A private connection has logged in as somebody: the client that has it can't become somebody else.
+    private func isBound(_ session: SessionPointer, to identity: Identity) -> Bool {
+        guard session.pointee.pinned != nil, identity != session.pointee.lane.pointee.identity else { return false }
+        reply(
+            session, error: "ERR the user can't be changed while this connection has subscriptions, watched keys or tracking")
+        return true
     }
 
     private func becomeUser(_ session: SessionPointer, _ identity: Identity, protocolVersion: UInt8) {
@@ -173,7 +182,9 @@ extension Worker {
         var identity = session.pointee.lane.pointee.identity
         if let credentials {
             switch authenticate(session, user: credentials.user, password: credentials.password) {
-            case .accepted(let accepted): identity = accepted
+            case .accepted(let accepted):
+                if isBound(session, to: accepted) { return .taken }
+                identity = accepted
             case .refused(let line):
                 reply(session, line)
                 return .taken
