@@ -19,6 +19,7 @@ extension Worker {
             if !isClosedByPeer { effects.append(.close(link)) }
             links.give(link)
             connection.pointee.link = nil
+            answerUpstreamIDQuestions(link, 0)
         }
         // The user may have been deleted, which closes the clients that log in as it.
         let lane = connection.pointee.lane
