@@ -23,8 +23,6 @@ extension Worker {
         if master != oldMaster { masterChanged(from: oldMaster) }
         if master >= 0 {
             sessions.forEach { session in
-                guard session.pointee.pauses.contains(.noMaster) else { return }
-                session.pointee.pauseDeadline = .never
                 self.resume(session, .noMaster)
             }
             warmUp()

@@ -68,6 +68,11 @@ extension Worker {
             updateIsPlain(session)
         }
         if verdict == .waits { session.pointee.commandCount &-= 1 }
+        if verdict == .taken && session.pointee.pauseDeadline != .never {
+            // It was for this request.
+            session.pointee.pauseDeadline = .never
+            updateIsPlain(session)
+        }
         return verdict
     }
 

@@ -18,6 +18,7 @@ extension Worker {
         guard let connection = takeExclusive(session) else { return waitForNode(session, isWrite: true) }
         session.pointee.pinned = connection
         session.pointee.isPlain = false
+        session.pointee.pauseDeadline = .never
         statistics.pinnedClients += 1
         return nil
     }
