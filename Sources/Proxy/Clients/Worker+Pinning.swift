@@ -375,7 +375,8 @@ extension Worker {
             return refuseLongRequest(session)
         }
         guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, session.pointee.isAuthenticated,
-            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy
+            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy,
+            !session.pointee.isTransactionLost, !session.pointee.isWatchLost
         else { return .waits }
         let name = parser.arguments[0]
         let index = routes.commands.find(start + Int(name.offset), Int(name.length))
