@@ -125,7 +125,7 @@ extension Worker {
             writeCopy(session, bytes, count)
             return
         }
-        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone {
+        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone, !last.pointee.isSilent {
             last.pointee.stash.append(bytes, count)
             return
         }
