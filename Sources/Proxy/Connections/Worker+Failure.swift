@@ -182,7 +182,10 @@ extension Worker {
             return refusal("ERR the node that this cursor belongs to does not answer: start again with cursor 0")
         }
         let target: Int
-        if isRead {
+        if isRead && session.pointee.writesOutstanding > model.pointee.writes && master >= 0 {
+            // Behind a write of the same pipeline, wherever that is now.
+            target = master
+        } else if isRead {
             var avoided = NodeSet()
             avoided.insert(failed)
             let policy = session.pointee.readFrom ?? options.readFrom
@@ -399,7 +402,7 @@ extension Worker {
         var next = first.pointee.nextOfConnection
         while let run = next {
             next = run.pointee.nextOfConnection
-            guard let session = run.pointee.session, session != first.pointee.session, run.pointee.writes == 0,
+            guard let session = run.pointee.session, session != first.pointee.session, session.pointee.writesOutstanding == 0,
                 !run.pointee.kind.isCollected
             else { continue }
             let answer = runs.take()
