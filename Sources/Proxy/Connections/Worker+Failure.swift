@@ -310,6 +310,7 @@ extension Worker {
         guard connection.pointee.role == .shared, lane.pointee.shared[connection.pointee.node] == connection else { return }
         lane.pointee.shared[connection.pointee.node] = nil
         connection.pointee.role = .detached
+        holdOrder(connection)
         wakeWaiters(connection)
     }
 

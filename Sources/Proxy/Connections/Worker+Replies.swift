@@ -286,7 +286,7 @@ extension Worker {
 
     /// Clients that have requests on a connection which takes no more wait for the replies before they go on elsewhere: on two
     /// connections a later request could overtake an earlier one.
-    private func holdOrder(_ connection: ConnectionPointer) {
+    func holdOrder(_ connection: ConnectionPointer) {
         var next = connection.pointee.firstRun
         while let run = next {
             if let session = run.pointee.session { pause(session, .draining) }
