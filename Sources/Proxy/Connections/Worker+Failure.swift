@@ -89,13 +89,16 @@ extension Worker {
         let sentEnd = connection.pointee.sentEnd
         connection.pointee.logEnd = 0
         connection.pointee.sentEnd = 0
-        connection.pointee.scanner = ReplyScanner()
-        connection.pointee.partial.removeAll()
-        connection.pointee.scanned = 0
-        connection.pointee.replyBytes = 0
-        connection.pointee.greeting.removeAll()
-        connection.pointee.isSocketFull = false
-        connection.pointee.isDirty = false
+        if connection.pointee.link == nil {
+            // Otherwise it is being opened, and goes on with that.
+            connection.pointee.scanner = ReplyScanner()
+            connection.pointee.partial.removeAll()
+            connection.pointee.scanned = 0
+            connection.pointee.replyBytes = 0
+            connection.pointee.greeting.removeAll()
+            connection.pointee.isSocketFull = false
+            connection.pointee.isDirty = false
+        }
         nodes[connection.pointee.node].outstanding -= connection.pointee.outstanding
         connection.pointee.outstanding = 0
         wakeWaiters(connection)
