@@ -121,7 +121,15 @@ extension Worker {
     }
 
     private func forgetLane(_ identity: Identity) {
-        for lane in lanes where lane.pointee.identity == identity && lane.pointee.sessions == 0 { closeLane(lane) }
+        for lane in lanes where lane.pointee.identity == identity { closeIfUnwanted(lane) }
+    }
+
+    /// Ends a lane that nobody uses and nobody is waiting to use.
+    private func closeIfUnwanted(_ lane: LanePointer) {
+        guard lane.pointee.sessions == 0,
+            !connections.pointers.contains(where: { $0.pointee.lane == lane && !$0.pointee.greetingWaiters.isEmpty })
+        else { return }
+        closeLane(lane)
     }
 
     /// Takes equally long wherever the difference is.
@@ -245,6 +253,8 @@ extension Worker {
         if let failure = session.pointee.greetingFailure {
             session.pointee.greetingFailure = nil
             session.pointee.isGreeted = false
+            closeIfUnwanted(
+                lane(current.pointee.identity, protocolVersion: current.pointee.protocolVersion, database: database))
             reply(session, failure)
             return .taken
         }
