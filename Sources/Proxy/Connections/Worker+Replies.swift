@@ -361,6 +361,8 @@ extension Worker {
             checkOutputLimit(session)
         case .subscriptionCount(let isShard, let isPattern):
             countSubscription(session, frame, isShard: isShard, isPattern: isPattern)
+            // Should the connection break before the marker, nothing tells how many confirmations are missing.
+            if let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker { run.pointee.isMidReply = true }
             writeCopy(session, start, frame.count)
         case .marker:
             guard let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker else {

@@ -373,6 +373,7 @@ final class Bench {
             mail[loop.index].append(message)
         case .log(_, let text):
             logs.append(text)
+            Workload.trace?("log \(index): \(text)")
             return false
         }
         return true

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import Wire
 
@@ -5,6 +6,13 @@ import Wire
 
 /// Random clients, commands, splits, failures and topologies, with what must hold after every turn and at the end.
 @Suite struct WorkerChaosTests {
+    /// `CHAOS_SEED=n swift test --filter WorkerChaosTests/tellsOneSeed` tells what happens under one seed.
+    @Test func tellsOneSeed() {
+        guard let text = getenv("CHAOS_SEED"), let seed = UInt64(String(cString: text)) else { return }
+        Workload.trace = { print($0) }
+        #expect(Chaos(seed: seed).run() == nil)
+    }
+
     @Test(arguments: 0..<10) func keepsItsPromises(block: Int) {
         for seed in UInt64(block * 30)..<UInt64(block * 30 + 30) {
             if let problem = Chaos(seed: seed).run() {
@@ -46,6 +54,7 @@ final class Chaos {
     func run() -> String? {
         for _ in 0..<(2 + random.below(4)) { addClient() }
         for step in 0..<steps {
+            Workload.trace?("-- step \(step)")
             act()
             for _ in 0..<(1 + random.below(4)) { bench.round() }
             for workload in workloads { workload.check() }
@@ -82,7 +91,9 @@ final class Chaos {
             workloads[random.below(workloads.count)].act(&random)
         }
         let server = bench.servers[random.below(3)]
-        switch random.below(40) {
+        let choice = random.below(40)
+        Workload.trace?("-- \(choice) server \(server.endpoint.host), master \(bench.master ?? -1)")
+        switch choice {
         case 0: addClient()
         case 1: if !workloads.isEmpty && random.below(2) == 0 { bench.cut(workloads[random.below(workloads.count)].client) }
         case 2, 3:

@@ -37,6 +37,8 @@ final class Workload {
     private var isSilent = false
     private(set) var isLeaving = false
     private(set) var messages = 0
+    /// What was said, for the one who has to find out why.
+    static nonisolated(unsafe) var trace: ((String) -> Void)?
 
     init(_ client: FakeClient, _ kind: Kind) {
         self.client = client
@@ -46,6 +48,7 @@ final class Workload {
     var missing: Int { expected.count - expectedHead }
 
     private func request(_ words: [String], _ expectation: Expected?, isOdd: Bool = false) {
+        Self.trace?("client \(client.id) > \(words.map { String($0.prefix(40)) })")
         if isOdd {
             client.sendRaw(Array((words.joined(separator: " ") + "\r\n").utf8))
         } else {
@@ -101,6 +104,7 @@ final class Workload {
     }
 
     private static let refusals = ["-MASTERDOWN", "-UNKNOWNOUTCOME", "-LOADING", "-READONLY"]
+    private static let bound = "-ERR the user can't be changed while"
 
     private func transactional(_ random: inout Random) {
         switch random.below(inTransaction ? 8 : 12) {
@@ -163,10 +167,10 @@ final class Workload {
         switch random.below(16) {
         case 0: request(["SELECT", "\(random.below(3))"], .oneOf(["OK"] + Self.refusals))
         case 1: request(["SELECT", "99"], .oneOf(["-ERR DB index"] + Self.refusals))
-        case 2: request(["AUTH", "alice", "secret"], .oneOf(["OK"] + Self.refusals))
+        case 2: request(["AUTH", "alice", "secret"], .oneOf(["OK", Self.bound] + Self.refusals))
         case 3: request(["AUTH", "alice", "wrong"], .oneOf(["-WRONGPASS"] + Self.refusals))
         case 4: request(["HELLO", random.below(2) == 0 ? "3" : "2"], .oneOf(["{", "[", "-ERR the protocol"]))
-        case 5: request(["HELLO", "3", "AUTH", "alice", "secret"], .oneOf(["{", "-ERR the protocol"] + Self.refusals))
+        case 5: request(["HELLO", "3", "AUTH", "alice", "secret"], .oneOf(["{", "-ERR the protocol", Self.bound] + Self.refusals))
         case 6: request(["RESET"], .text("RESET"))
         case 7: request(["WATCH", "k1"], .oneOf(["OK"] + Self.refusals))
         case 8: request(["UNWATCH"], .oneOf(["OK"] + Self.refusals))
@@ -226,6 +230,7 @@ final class Workload {
         if case .push(let elements) = reply, elements.first?.text == "message" { return messages += 1 }
         if case .array(let elements) = reply, elements.first?.text == "message" { return messages += 1 }
         let short = reply.short
+        Self.trace?("client \(client.id) < \(short.prefix(140))")
         guard expectedHead < expected.count else {
             problems.append("client \(client.id) got \(short.prefix(100)) and had asked for nothing")
             return
