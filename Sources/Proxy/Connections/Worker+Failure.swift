@@ -150,20 +150,24 @@ extension Worker {
         close(run, of: session)
     }
 
+    /// Whether the request that `parser` has just found only reads, so that it may be asked twice and elsewhere.
+    private func parsedRequestIsRead(_ bytes: UnsafePointer<UInt8>) -> Bool {
+        let name = parser.arguments[0]
+        var index = routes.commands.find(bytes + Int(name.offset), Int(name.length))
+        if index >= 0, parser.argumentCount > 1, routes.commands.traits(of: index).isContainer {
+            let word = parser.arguments[1]
+            let sub = routes.commands.findSubcommand(of: index, bytes + Int(word.offset), Int(word.length))
+            if sub >= 0 { index = sub }
+        }
+        return index >= 0 && routes.commands.isReplicaEligible(index)
+    }
+
     /// Gives one request of a failed run a new place behind `behind`; returns the run that stands for it now.
     private func reissue(
         _ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ length: Int, behind: RunPointer, model: RunPointer,
         wasSent: Bool, avoiding failed: Int, reason: String
     ) -> RunPointer {
-        let name = parser.arguments[0]
-        let top = routes.commands.find(bytes + Int(name.offset), Int(name.length))
-        var index = top
-        if top >= 0, parser.argumentCount > 1, routes.commands.traits(of: top).isContainer {
-            let word = parser.arguments[1]
-            let sub = routes.commands.findSubcommand(of: top, bytes + Int(word.offset), Int(word.length))
-            if sub >= 0 { index = sub }
-        }
-        let isRead = index >= 0 && routes.commands.isReplicaEligible(index)
+        let isRead = parsedRequestIsRead(bytes)
         let expires = model.pointee.issuedAt.adding(milliseconds: holdMilliseconds)
         let failedAt = nodes[failed].endpoint
         func refusal(_ text: String) -> RunPointer {
@@ -345,11 +349,8 @@ extension Worker {
             UnsafeBufferPointer(start: UnsafePointer(connection.pointee.log.bytes) + position, count: parser.length))
         let requestEnd = connection.pointee.logStart + position + parser.length
 
-        let name = parser.arguments[0]
-        let index = routes.commands.find(
-            UnsafePointer(connection.pointee.log.bytes) + position + Int(name.offset), Int(name.length))
+        let isRead = parsedRequestIsRead(UnsafePointer(connection.pointee.log.bytes) + position)
         let code = String(decoding: error.prefix { $0 != 32 }, as: UTF8.self)
-        let isRead = connection.pointee.node != master || routes[index].handler == .read
         let target: Int
         if code == "-NOSCRIPT" || code == "-NOPERM" || code == "-READONLY" || !isRead {
             if connection.pointee.node == master { doubtMaster(connection) }

@@ -158,8 +158,13 @@ final class ServerConnection {
         let name = Self.text(request[0]).uppercased()
         let words = request.map { Self.text($0) }
         if let greeting = greet(name, words) { return answer(greeting) }
-        if server.errorCount > 0, let error = server.errors[name] ?? server.errors["*"] {
+        if server.errorCount > 0, name != "DISCARD", let error = server.errors[name] ?? server.errors["*"] {
             server.errorCount -= 1
+            if name == "EXEC" && queue != nil {
+                queue = nil
+                watched = [:]
+                return answer("-EXECABORT Transaction discarded because of: \(error)")
+            }
             if queue != nil { isQueueDirty = true }
             return answer("-\(error)")
         }

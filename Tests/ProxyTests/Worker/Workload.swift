@@ -211,9 +211,9 @@ final class Workload {
             expected.append(.oneOf(["-ERR Protocol error"]))
             isLeaving = true
         case 12 where random.below(4) == 0:
-            client.sendRaw(Array("*3\r\n$3\r\nSET\r\n$1\r\nz\r\n$300000\r\n".utf8))
+            client.sendRaw(Array("*4\r\n$3\r\nSET\r\n$1\r\nz\r\n$300000\r\n".utf8))
             client.sendRaw(Array(repeating: 0x61, count: 300_000))
-            client.sendRaw(Array("oops".utf8))
+            client.sendRaw(Array("\r\n!2\r\n".utf8))
             expected.append(.oneOf(["-ERR Protocol error"] + Self.refusals))
             isLeaving = true
         default: set(&random)
