@@ -176,6 +176,9 @@ extension Worker {
     private func checkPauses(_ session: SessionPointer) -> String? {
         let pauses = session.pointee.pauses
         let isBusy = session.pointee.firstRun != nil
+        if pauses.contains(.closing) {
+            return !isBusy && session.pointee.pendingOutput == 0 ? "should be closed" : nil
+        }
         if !isBusy && !pauses.isDisjoint(with: [.draining, .blocked, .pipelineFull]) { return "waits for replies, and none is out" }
         if pauses.contains(.asking) && (session.pointee.gather?.missing ?? 0) == 0 { return "waits for answers that are there" }
         if pauses.contains(.outputFull) && session.pointee.output.isEmpty { return "waits to send nothing" }
@@ -187,10 +190,6 @@ extension Worker {
             let isPromised =
                 session.pointee.pinned != nil || connections.pointers.contains { $0.pointee.waiters.contains(session.pointee.link) }
             if !isPromised { return "waits for room that nobody promised" }
-        }
-        if pauses.contains(.closing) {
-            if !isBusy && session.pointee.pendingOutput == 0 { return "should be closed" }
-            return nil
         }
         guard pauses.isEmpty, session.pointee.stream == nil, !session.pointee.input.isEmpty else { return nil }
         limits.authenticated = session.pointee.isAuthenticated

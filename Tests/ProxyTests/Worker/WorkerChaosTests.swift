@@ -191,7 +191,10 @@ final class Chaos {
         }
         for worker in bench.workers {
             for node in worker.currentStatistics().nodes where node.outstanding != 0 {
-                return "\(node.endpoint) still owes \(node.outstanding) replies"
+                let guilty = worker.connections.pointers.filter { $0.pointee.outstanding > 0 }.map {
+                    "\($0.pointee.role) \($0.pointee.state) unsent \($0.pointee.unsent) paused \($0.pointee.isReadingPaused) owner \($0.pointee.owner != nil) full \($0.pointee.isSocketFull) partial \($0.pointee.partial.count)"
+                }
+                return "\(node.endpoint) still owes \(node.outstanding) replies: \(guilty)"
             }
         }
         return nil
