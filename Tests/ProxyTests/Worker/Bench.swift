@@ -290,7 +290,7 @@ final class Bench {
                 socket.isRefused = true
                 break
             }
-            let limit = isPieced ? 1 + random.below(random.below(4) == 0 ? 4096 : 40) : readLimit
+            let limit = isPieced ? 1 + random.below(socket.inbound.count > 5_000 ? 80_000 : random.below(4) == 0 ? 4096 : 40) : readLimit
             worker.received(socket.link, count: socket.inbound.move(into: space, limit: limit))
             isActive = true
         }
