@@ -66,6 +66,7 @@ extension Worker {
         }
         session.pointee.firstRun = nil
         session.pointee.lastRun = nil
+        if session.pointee.reference != nil { dropReference(session) }
         if let pinned = session.pointee.pinned {
             session.pointee.pinned = nil
             statistics.pinnedClients -= 1

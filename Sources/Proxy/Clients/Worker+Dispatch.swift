@@ -15,7 +15,7 @@ extension Worker {
     @inline(__always)
     func handle(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int) -> Verdict {
         let name = parser.arguments[0]
-        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
+        let index = routes.find(start + Int(name.offset), Int(name.length))
         if session.pointee.isPlain && index >= 0 && pausedUntil <= now {
             let route = routes[index]
             switch route.handler {

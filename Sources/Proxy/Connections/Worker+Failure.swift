@@ -108,7 +108,7 @@ extension Worker {
                 continue
             }
             let link = session.pointee.link
-            if isRetained || (run.pointee.logStart >= sentEnd && run.pointee.logStart >= logStart && session.pointee.stream == nil) {
+            if isRetained {
                 let offset = run.pointee.logStart - logStart
                 reissueAll(
                     run, of: session, bytes: UnsafePointer(log.bytes) + offset, count: run.pointee.logEnd - run.pointee.logStart,
@@ -445,6 +445,17 @@ extension Worker {
             }
             giveUp(run, of: session, on: connection)
         }
+    }
+
+    /// A connection that was set aside and whose replies nobody waits for any more is of no use.
+    func endForsaken(_ connection: ConnectionPointer) {
+        guard connection.pointee.role == .detached else { return }
+        var next = connection.pointee.firstRun
+        while let run = next {
+            if run.pointee.session != nil { return }
+            next = run.pointee.nextOfConnection
+        }
+        endDetached(connection)
     }
 
     /// Answers for a run in its node's stead and leaves it to the connection, to count the late replies off.

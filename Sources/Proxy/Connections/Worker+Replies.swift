@@ -289,7 +289,7 @@ extension Worker {
         }
     }
 
-    private func endDetached(_ connection: ConnectionPointer) {
+    func endDetached(_ connection: ConnectionPointer) {
         if let owner = connection.pointee.owner {
             owner.pointee.detached = nil
             connection.pointee.owner = nil
