@@ -381,6 +381,7 @@ def test_replica_in_full_sync_gets_no_reads(make_topology, make_proxy):
     control = topology.master.control
     control.send_bytes(b"".join(encode("SET", f"k{i}", "v") for i in range(400)))
     control.replies(400)
+    topology.synchronise()
     topology.master.command("CONFIG", "SET", "rdb-key-save-delay", "8000")
     fresh = topology.add_replica("--replica-serve-stale-data", "yes")
     proxy = make_proxy(topology, expect_replicas=False)

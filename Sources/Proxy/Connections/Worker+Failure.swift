@@ -5,7 +5,7 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
-    private static var slowMilliseconds: Int { 1_000 }
+    private static var slowMilliseconds: Int { 300 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -181,11 +181,7 @@ extension Worker {
         }
         let target: Int
         if isRead {
-            var avoided = NodeSet()
-            avoided.insert(failed)
-            let policy = session.pointee.readFrom ?? options.readFrom
-            let other = selectReadNode(policy, avoiding: avoided)
-            target = other >= 0 ? other : selectReadNode(policy, avoiding: NodeSet())
+            target = readNode(insteadOf: failed, session)
         } else {
             target = master
         }
@@ -344,9 +340,7 @@ extension Worker {
             if connection.pointee.node == master { doubtMaster(connection) }
             target = master
         } else {
-            var avoided = NodeSet()
-            avoided.insert(connection.pointee.node)
-            target = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+            target = readNode(insteadOf: connection.pointee.node, session)
         }
         var last: RunPointer
         if target >= 0 {

@@ -113,7 +113,7 @@ extension Worker {
     }
 
     private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
-        if problem.hasPrefix("-WRONGPASS") { dismissUser(connection.pointee.lane) }
+        if problem.hasPrefix("-WRONGPASS") && connection.pointee.node == master { dismissUser(connection.pointee.lane) }
         let line = problem.hasPrefix("-") ? problem : "-ERR \(problem)"
         wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
         lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
