@@ -124,7 +124,7 @@ package final class Worker {
         turn &+= 1
         if referencing > 0 { materialiseReferences() }
         arenaUsed = 0
-        choices.forget()
+        choices.age()
     }
 
     /// Where the next bytes of this link go; empty while the worker wants none (the driver then remembers that the link may be
