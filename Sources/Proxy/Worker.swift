@@ -125,6 +125,7 @@ package final class Worker {
         if referencing > 0 { materialiseReferences() }
         arenaUsed = 0
         choices.age()
+        links.recycle()
     }
 
     /// Where the next bytes of this link go; empty while the worker wants none (the driver then remembers that the link may be

@@ -42,7 +42,12 @@ extension Worker {
             return handleRenamed(session, start, original)
         }
         let index = resolve(topIndex, start)
-        let route = topIndex < 0 ? unknownRoute(start) : routes[index]
+        return handleKnown(session, start, length, index, topIndex < 0 ? unknownRoute(start) : routes[index])
+    }
+
+    private func handleKnown(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ index: Int, _ route: RouteTable.Route
+    ) -> Verdict {
         session.pointee.lastCommand = index
         session.pointee.commandCount &+= 1
 
@@ -50,7 +55,7 @@ extension Worker {
             reply(session, error: refusal)
             return .taken
         }
-        if topIndex < 0 && isCrossProtocol(start) {
+        if index < 0 && isCrossProtocol(start) {
             close(session, reason: "possible cross-protocol attack: it speaks HTTP")
             return .sessionEnded
         }
@@ -63,6 +68,11 @@ extension Worker {
             updateIsPlain(session)
         }
         if verdict == .waits { session.pointee.commandCount &-= 1 }
+        if verdict == .taken && session.pointee.pauseDeadline != .never {
+            // It was for this request.
+            session.pointee.pauseDeadline = .never
+            updateIsPlain(session)
+        }
         return verdict
     }
 
@@ -142,18 +152,16 @@ extension Worker {
             let index = resolve(routes.commands.find(original), first)
             var route = routes[index]
             // The old name is refused; under the new one the command is what it was.
-            if route.handler == .denied { route = routes.underlying(index, options) }
-            session.pointee.lastCommand = index
-            let verdict: Verdict
-            if !session.pointee.isAuthenticated, let refusal = refusalBeforeAuthentication(first, index, route) {
-                reply(session, error: refusal)
-                verdict = .taken
-            } else {
-                verdict = dispatch(session, first, buffer.count, index, route)
-            }
+            if route.handler == .denied && !isDenied(index, original) { route = routes.underlying(index, options) }
+            let verdict = handleKnown(session, first, buffer.count, index, route)
             parser.restoreLength(outerLength)
             return verdict
         }
+    }
+
+    /// `deny-command` names it, by whatever name it is called here.
+    private func isDenied(_ index: Int, _ original: String) -> Bool {
+        options.deniedCommands.contains(original) || (index >= 0 && options.deniedCommands.contains(routes.commands[index].name))
     }
 
     /// What Redis says to a command it doesn't know.

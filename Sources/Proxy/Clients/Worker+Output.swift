@@ -131,7 +131,7 @@ extension Worker {
             writeCopy(session, bytes, count)
             return
         }
-        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone {
+        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone, !last.pointee.isSilent {
             last.pointee.stash.append(bytes, count)
             return
         }
@@ -193,9 +193,10 @@ extension Worker {
                 if !run.pointee.isSilent {
                     writeCopy(session, UnsafeRawPointer(run.pointee.stash.bytes), run.pointee.stash.count)
                 }
-                run.pointee.isMidReply = run.pointee.stash.count > run.pointee.stashWhole && !run.pointee.isDone
-                run.pointee.stashWhole = 0
+                // From here on the client has a part of a reply that may break off.
+                run.pointee.isMidReply = !run.pointee.isDone && run.pointee.stash.count > run.pointee.stashWhole
                 run.pointee.stash.removeAll()
+                run.pointee.stashWhole = 0
             }
             guard run.pointee.isDone else { return }
             session.pointee.firstRun = run.pointee.nextOfSession
