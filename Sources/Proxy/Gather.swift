@@ -61,6 +61,8 @@ extension Worker {
             }
         case .answer(let answer, let number, _):
             take(answer, number)
+        case .suspicion:
+            break
         }
         resumeSessions()
     }

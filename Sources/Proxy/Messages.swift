@@ -19,6 +19,8 @@ package enum Message: Sendable {
     /// Asks the receiver something; the answer goes to `from` and carries the same number.
     case question(Question, number: UInt64, from: LoopID)
     case answer(Answer, number: UInt64, from: LoopID)
+    /// To the control loop: a node's answer does not fit its supposed role, so look at all of them now.
+    case suspicion
 }
 
 /// Something that one loop has to ask the others, since it owns only its own clients.

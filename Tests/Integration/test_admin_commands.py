@@ -122,6 +122,6 @@ def test_proxy_command_help_and_errors(proxy):
         assert "NOSUCH" in client.error("PROXY", "NOSUCH").upper()
         assert client.call("PROXY", "ROUTE").is_error
         assert client.call("PROXY", "CONFIG").is_error
-        assert client.call("PROXY", "READ-FROM").is_error
+        assert client.value("PROXY", "READ-FROM") == b"prefer-replica"
         assert client.call("PROXY", "READ-FROM", "nearest").is_error
         assert client.call("PING").raw == b"+PONG\r\n"

@@ -29,9 +29,10 @@ def is_closed(client) -> bool:
 @pytest.fixture
 def crowd(proxy):
     """Ten named clients; with two threads they are all but surely on both."""
-    clients = [proxy.connect() for _ in range(10)]
-    for index, client in enumerate(clients):
-        client.ok("CLIENT", "SETNAME", f"crowd{index}")
+    clients = []
+    for index in range(10):
+        clients.append(proxy.connect())
+        clients[-1].ok("CLIENT", "SETNAME", f"crowd{index}")
     yield clients
     for client in clients:
         client.close()

@@ -142,7 +142,7 @@ def test_hundred_thousand_reads_over_replicas_in_order(topology, proxy):
         sender.join(5)
     if not DIRECT:
         assert all(replica.calls("get") > 0 for replica in topology.replicas)
-        assert topology.master.calls("get") == 0
+        assert topology.master.calls("get") > 0, "a read behind a write of its pipeline must not overtake it"
 
 
 def test_many_arguments_and_many_elements(master_proxy):

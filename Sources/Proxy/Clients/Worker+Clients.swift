@@ -23,7 +23,7 @@ extension Worker {
 
     @inline(__always)
     func updateIsPlain(_ session: SessionPointer) {
-        session.pointee.updateIsPlain(hasRenames: routes.hasRenames)
+        session.pointee.updateIsPlain()
     }
 
     func pause(_ session: SessionPointer, _ reason: PauseReasons) {

@@ -2,8 +2,11 @@ import Wire
 
 // From a parsed request to the connection it goes to.
 extension Worker {
-    /// Requests one client may have out before its next ones wait.
-    static var pipelineDepth: Int { 16_384 }
+    /// Requests one client may have out before its next ones wait, at most and at least, and the bytes of replies that they
+    /// may be expected to bring: a client with large replies gets fewer at a time.
+    private static var widestWindow: Int { 16_384 }
+    private static var narrowestWindow: Int { 8 }
+    private static var windowBytes: Int { 4 << 20 }
     /// Unsent bytes on a connection at which requests for it wait, and at which they go on.
     static var nodeHighWater: Int { 4 << 20 }
     static var nodeLowWater: Int { 1 << 20 }
@@ -43,9 +46,13 @@ extension Worker {
         session.pointee.lastCommand = index
         session.pointee.commandCount &+= 1
 
-        if !session.pointee.isAuthenticated && !route.needsNoAuthentication && route.handler != .quit {
-            reply(session, error: "NOAUTH Authentication required.")
+        if !session.pointee.isAuthenticated, let refusal = refusalBeforeAuthentication(start, index, route) {
+            reply(session, error: refusal)
             return .taken
+        }
+        if topIndex < 0 && isCrossProtocol(start) {
+            close(session, reason: "possible cross-protocol attack: it speaks HTTP")
+            return .sessionEnded
         }
         if mustPause(session, route, index) { return .waits }
         let mode = session.pointee.replyMode
@@ -68,7 +75,9 @@ extension Worker {
         case .impossible:
             return refuse(
                 session, start,
-                error: "ERR command '\(text(0, start).lowercased())' can't be used through a proxy: connect to the node itself")
+                error:
+                    "NOPERM '\(text(0, start).lowercased())' can't be used through a proxy, whatever 'admin-commands' says: connect to the node itself"
+            )
         case .administrative:
             return refuse(
                 session, start,
@@ -136,8 +145,8 @@ extension Worker {
             if route.handler == .denied { route = routes.underlying(index, options) }
             session.pointee.lastCommand = index
             let verdict: Verdict
-            if !session.pointee.isAuthenticated && !route.needsNoAuthentication {
-                reply(session, error: "NOAUTH Authentication required.")
+            if !session.pointee.isAuthenticated, let refusal = refusalBeforeAuthentication(first, index, route) {
+                reply(session, error: refusal)
                 verdict = .taken
             } else {
                 verdict = dispatch(session, first, buffer.count, index, route)
@@ -162,6 +171,26 @@ extension Worker {
         if session.pointee.pins.contains(.transaction) { return refuseInTransaction(session, error: error) }
         reply(session, error: error)
         return .taken
+    }
+
+    /// What Redis says to a client that has to log in first: what is wrong with the command comes before that.
+    private func refusalBeforeAuthentication(
+        _ start: UnsafePointer<UInt8>, _ index: Int, _ route: RouteTable.Route
+    ) -> String? {
+        if route.needsNoAuthentication || route.handler == .quit { return nil }
+        if index < 0 && route.handler != .proxy { return isCrossProtocol(start) ? nil : unknownCommandText(start) }
+        if index >= 0 && !routes.commands.traits(of: index).accepts(argumentCount: parser.argumentCount) {
+            return "ERR wrong number of arguments for '\(routes.commands[index].name)' command"
+        }
+        let text = "NOAUTH Authentication required."
+        return route.handler == .exec ? "EXECABORT Transaction discarded because of: \(text)" : text
+    }
+
+    /// Lines of an HTTP request, which a browser may be made to send: a server closes the connection on them, and ours must not
+    /// be closed for a client's sake.
+    private func isCrossProtocol(_ start: UnsafePointer<UInt8>) -> Bool {
+        let name = text(0, start).lowercased()
+        return name == "post" || name == "host:"
     }
 
     /// CLIENT PAUSE is in force for this command.
@@ -223,8 +252,21 @@ extension Worker {
     ) -> Verdict {
         if connection.pointee.unsent > Self.nodeHighWater { return waitForRoom(session, connection) }
         enqueue(session, start, length, connection, isWrite: isWrite, commandClass)
-        if session.pointee.outstanding > Self.pipelineDepth { pause(session, .pipelineFull) }
+        if session.pointee.outstanding >= session.pointee.window { pause(session, .pipelineFull) }
         return .taken
+    }
+
+    /// Learns from the replies to `requests` requests of a client how many it may have out.
+    @inline(__always)
+    func adjustWindow(_ session: SessionPointer, requests: Int) {
+        let sample = session.pointee.replyBytes / requests
+        session.pointee.replyBytes = 0
+        session.pointee.averageReply = (session.pointee.averageReply + sample) / 2
+        session.pointee.window = min(
+            Self.widestWindow, max(Self.narrowestWindow, Self.windowBytes / max(1, session.pointee.averageReply)))
+        if session.pointee.pauses.contains(.pipelineFull), session.pointee.outstanding <= session.pointee.window / 2 {
+            resume(session, .pipelineFull)
+        }
     }
 
     /// Appends a request to a connection and to the client's queue of what it is owed. The run that ends both queues grows by

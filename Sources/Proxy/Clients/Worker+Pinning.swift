@@ -100,7 +100,7 @@ extension Worker {
             pause(session, .nodeFull)
             return .waits
         }
-        if session.pointee.outstanding > Self.pipelineDepth { pause(session, .pipelineFull) }
+        if session.pointee.outstanding >= session.pointee.window { pause(session, .pipelineFull) }
         let isInTransaction = session.pointee.pins.contains(.transaction)
         let arityIsRight = hasRightArity(session)
         switch route.handler {
@@ -117,7 +117,15 @@ extension Worker {
             }
             return answer(session, start, route.handler)
         case .multi where arityIsRight:
+            if !isInTransaction && !session.pointee.name.isEmpty && !connection.pointee.isNamed {
+                // CLIENT GETNAME inside the transaction is the server's to answer.
+                connection.pointee.isNamed = true
+                var request: [UInt8] = []
+                request.appendCommand([Array("CLIENT".utf8), Array("SETNAME".utf8), session.pointee.name])
+                tell(connection, request)
+            }
             session.pointee.pins.insert(.transaction)
+            session.pointee.queuedCommands = 0
         case .exec where arityIsRight && isInTransaction:
             session.pointee.pins.subtract([.transaction, .watch])
             if let database = session.pointee.queuedSelect {
@@ -162,6 +170,7 @@ extension Worker {
             if !isForServer && arityIsRight { return answer(session, start, route.handler) }
         default: break
         }
+        if isInTransaction { session.pointee.queuedCommands += 1 }
         enqueuePinned(session, start, length, route)
         return .taken
     }
@@ -251,6 +260,7 @@ extension Worker {
         session.pointee.transactionRefusals = []
         session.pointee.queuedSelect = nil
         session.pointee.subscriptions = 0
+        session.pointee.patternSubscriptions = 0
         session.pointee.shardSubscriptions = 0
         statistics.pinnedClients -= 1
         let lane = session.pointee.lane
@@ -276,9 +286,12 @@ extension Worker {
     func lostPinned(_ session: SessionPointer, reason: String) {
         let pins = session.pointee.pins
         let wasStreaming = session.pointee.stream != nil
+        let isListening = session.pointee.subscriptions > 0 || session.pointee.shardSubscriptions > 0
+        session.pointee.stream = nil
         releasePinned(session)
-        if wasStreaming || !pins.isDisjoint(with: [.subscription, .monitor, .tracking, .keep]) {
-            close(session, reason: "its private connection was lost: \(reason)")
+        if wasStreaming || isListening || !pins.isDisjoint(with: [.monitor, .tracking, .keep]) {
+            log(.verbose, "Closing client id=\(session.pointee.id): its private connection was lost: \(reason)")
+            closeAfterReplies(session)
             return
         }
         if pins.contains(.transaction) {
@@ -356,10 +369,9 @@ extension Worker {
 
     /// What to do with an unfinished request: wait for the rest (`.waits`), or pass it through from here on (`.taken`).
     func holdOrPassThrough(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Verdict {
-        if count > options.queryBufferLimit {
-            statistics.closedForLimits += 1
-            close(session, reason: "its request is longer than client-query-buffer-limit")
-            return .sessionEnded
+        if count > options.queryBufferLimit { return refuseLongRequest(session) }
+        if parser.wanted > options.queryBufferLimit {
+            return refuseLongRequest(session)
         }
         guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, session.pointee.isAuthenticated,
             !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy
@@ -374,11 +386,22 @@ extension Worker {
         session.pointee.pins.insert(.single)
         session.pointee.commandCount &+= 1
         session.pointee.stream = RequestStream(arguments: expected, bulkLimit: options.protoMaxBulkLength)
+        session.pointee.streamedBytes = 0
         var header = 0
         while start[header] != UInt8(ascii: "\n") { header += 1 }
         header += 1
         enqueuePinned(session, start, header, route)
         return passThrough(session, start + header, count - header) == nil ? .sessionEnded : .taken
+    }
+
+    private func refuseLongRequest(_ session: SessionPointer) -> Verdict {
+        log(
+            .warning,
+            "Closing client id=\(session.pointee.id) addr=\(session.pointee.address): its request is longer than client-query-buffer-limit"
+        )
+        statistics.closedForLimits += 1
+        close(session, reason: "client-query-buffer-limit")
+        return .sessionEnded
     }
 
     /// Passes on what belongs to the request that is being streamed; returns how many bytes, or nil if the client had to go.
@@ -387,6 +410,11 @@ extension Worker {
         var used = 0
         let outcome = stream.feed(bytes, count, consumed: &used)
         session.pointee.stream = stream
+        session.pointee.streamedBytes += used
+        if session.pointee.streamedBytes > options.queryBufferLimit {
+            _ = refuseLongRequest(session)
+            return nil
+        }
         connection.pointee.log.append(bytes, used)
         connection.pointee.logEnd += used
         if let run = connection.pointee.lastRun, run.pointee.session == session {

@@ -5,7 +5,7 @@ enum FrameKind {
     /// Comes by itself: a message, an invalidation, a line of MONITOR.
     case push
     /// Confirms a subscription or its end; the last element counts those that are left.
-    case subscriptionCount(isShard: Bool)
+    case subscriptionCount(isShard: Bool, isPattern: Bool)
     /// The reply to the marker PING behind SUBSCRIBE and its like.
     case marker
     case reply
@@ -31,10 +31,12 @@ enum FrameKind {
         switch word {
         case "message", "pmessage", "smessage":
             self = .push
-        case "subscribe", "unsubscribe", "psubscribe", "punsubscribe":
-            self = .subscriptionCount(isShard: false)
+        case "subscribe", "unsubscribe":
+            self = .subscriptionCount(isShard: false, isPattern: false)
+        case "psubscribe", "punsubscribe":
+            self = .subscriptionCount(isShard: false, isPattern: true)
         case "ssubscribe", "sunsubscribe":
-            self = .subscriptionCount(isShard: true)
+            self = .subscriptionCount(isShard: true, isPattern: false)
         default:
             self = type == UInt8(ascii: ">") ? .push : .reply
         }

@@ -275,15 +275,29 @@ extension Worker {
     func isTakenBack(
         _ connection: ConnectionPointer, _ run: RunPointer, _ line: UnsafePointer<UInt8>, _ count: Int
     ) -> Bool {
-        guard connection.pointee.role != .exclusive, connection.pointee.node != master, run.pointee.session != nil,
-            run.pointee.attempts < Self.maximumAttempts, run.pointee.writes == 0,
+        guard connection.pointee.role != .exclusive, run.pointee.session != nil,
+            run.pointee.attempts < Self.maximumAttempts,
             run.pointee.kind == .plain || (run.pointee.kind == .cursor && run.pointee.detail == 0)
         else { return false }
-        for prefix in ["-LOADING ", "-MASTERDOWN ", "-NOSCRIPT ", "-NOPERM "] as [StaticString] where count > prefix.utf8CodeUnitCount {
+        func says(_ prefix: StaticString) -> Bool {
             let start = prefix.utf8Start
-            if (0..<prefix.utf8CodeUnitCount).allSatisfy({ start[$0] == line[$0] }) { return true }
+            return count > prefix.utf8CodeUnitCount
+                && (0..<prefix.utf8CodeUnitCount).allSatisfy { start[$0] == line[$0] }
         }
-        return false
+        if says("-LOADING ") || says("-MASTERDOWN ") || says("-READONLY ") { return true }
+        // Only the master's word counts on these.
+        return connection.pointee.node != master && (says("-NOSCRIPT ") || says("-NOPERM "))
+    }
+
+    /// The supposed master says that it can't execute writes. The connection takes no new requests; what it still answers like
+    /// this joins the others in waiting for the next connection, which has to pass the question for its ROLE.
+    private func doubtMaster(_ connection: ConnectionPointer) {
+        effects.append(.post(.suspicion, to: .control))
+        let lane = connection.pointee.lane
+        guard connection.pointee.role == .shared, lane.pointee.shared[connection.pointee.node] == connection else { return }
+        lane.pointee.shared[connection.pointee.node] = nil
+        connection.pointee.role = .detached
+        wakeWaiters(connection)
     }
 
     /// The reply to the run's next request is dropped, and that request is sent to another node: the master for a script that
@@ -304,19 +318,27 @@ extension Worker {
             UnsafeBufferPointer(start: UnsafePointer(connection.pointee.log.bytes) + position, count: parser.length))
         let requestEnd = connection.pointee.logStart + position + parser.length
 
-        var avoided = NodeSet()
-        avoided.insert(connection.pointee.node)
+        let name = parser.arguments[0]
+        let index = routes.commands.find(
+            UnsafePointer(connection.pointee.log.bytes) + position + Int(name.offset), Int(name.length))
         let code = String(decoding: error.prefix { $0 != 32 }, as: UTF8.self)
-        let target =
-            code == "-NOSCRIPT" || code == "-NOPERM"
-            ? master : selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        let isRead = connection.pointee.node != master || routes[index].handler == .read
+        let target: Int
+        if code == "-NOSCRIPT" || code == "-NOPERM" || !isRead {
+            if connection.pointee.node == master { doubtMaster(connection) }
+            target = master
+        } else {
+            var avoided = NodeSet()
+            avoided.insert(connection.pointee.node)
+            target = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        }
         var last: RunPointer
         if target >= 0 {
             nodes[target].statistics.retries += 1
             last = request.withUnsafeBufferPointer {
                 place(
                     session, $0.baseAddress.unsafelyUnwrapped, $0.count,
-                    on: sharedConnection(session.pointee.lane, target), behind: run, model: run, isWrite: false)
+                    on: sharedConnection(session.pointee.lane, target), behind: run, model: run, isWrite: !isRead)
             }
         } else {
             let text = String(decoding: error.dropFirst().prefix { $0 != 13 }, as: UTF8.self)
@@ -339,6 +361,9 @@ extension Worker {
             if connection.pointee.lastRun == run { connection.pointee.lastRun = rest }
             insert(rest, behind: last, of: session)
             run.pointee.requests -= rest.pointee.requests
+            // How many of the writes are behind the split is not known: all of them count until the rest is done.
+            rest.pointee.writes = run.pointee.writes
+            session.pointee.writesOutstanding += run.pointee.writes
             last = rest
         }
         run.pointee.logEnd = requestEnd

@@ -94,6 +94,12 @@ extension Worker {
             return
         }
         connection.pointee.hasPushes = false
+        if connection.pointee.isNamed {
+            connection.pointee.isNamed = false
+            var request: [UInt8] = []
+            request.appendCommand("CLIENT", "SETNAME", "switchyard-\(loop.index)")
+            tell(connection, request)
+        }
         connection.pointee.since = now
         lane.pointee.idle.append(connection)
     }

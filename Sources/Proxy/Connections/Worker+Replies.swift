@@ -3,7 +3,9 @@ import Wire
 // Bytes from nodes: whose they are, and what has to happen to them on the way.
 extension Worker {
     /// A reply this long, or announced to be, makes a shared connection leave the pool, so that nobody waits behind it.
-    static var hugeReply: Int { 1 << 20 }
+    static var hugeReply: Int { 256 << 10 }
+    /// No more requests than this are asked again elsewhere because of a huge reply before theirs.
+    static var movedRequests: Int { 256 }
     /// Longest frame kept whole on a connection with pushes.
     private static var frameLimit: Int { 512 << 20 }
 
@@ -49,7 +51,7 @@ extension Worker {
 
     func receivedFromNode(_ connection: ConnectionPointer, _ count: Int) {
         let link = connection.pointee.link
-        if connection.pointee.hasPushes {
+        if connection.pointee.hasPushes && connection.pointee.state == .ready {
             if !readIsInPlace {
                 connection.pointee.partial.append(readStart, readCarried + count)
                 arenaUsed += readCarried + count
@@ -63,7 +65,10 @@ extension Worker {
             connection.pointee.partial.commit(count)
             // Rare: a long line. Taken from where it lies, through a copy since replies may refer to the arena only.
             let held = connection.pointee.partial.count
-            let used = takeReplies(connection, UnsafePointer(connection.pointee.partial.bytes), held, isArena: false)
+            let bytes = UnsafePointer(connection.pointee.partial.bytes)
+            let used =
+                connection.pointee.state == .ready
+                ? takeReplies(connection, bytes, held, isArena: false) : takeGreeting(connection, bytes, held)
             if let link, links.connection(link) == connection, used > 0 { connection.pointee.partial.consume(min(used, held)) }
             return
         }
@@ -173,6 +178,7 @@ extension Worker {
     @inline(__always)
     private func deliver(_ run: RunPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int, _ isArena: Bool) {
         guard count > 0, let session = run.pointee.session, !run.pointee.isSilent else { return }
+        session.pointee.replyBytes &+= count
         if session.pointee.firstRun == run && !run.pointee.kind.isCollected {
             if isArena { write(session, bytes, count) } else { writeCopy(session, bytes, count) }
             run.pointee.isMidReply = run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply
@@ -208,17 +214,9 @@ extension Worker {
         session.pointee.outstanding -= requests
         session.pointee.writesOutstanding -= run.pointee.writes
         if run.pointee.kind != .plain { complete(run, of: connection, for: session) }
-        let link = session.pointee.link
+        adjustWindow(session, requests: requests)
         if session.pointee.firstRun == run { advance(session) }
-        if session == links.session(link) { ease(session) }
         if isDetached { finishDetached(connection) }
-    }
-
-    @inline(__always)
-    private func ease(_ session: SessionPointer) {
-        if session.pointee.pauses.contains(.pipelineFull) && session.pointee.outstanding < Self.pipelineDepth / 2 {
-            resume(session, .pipelineFull)
-        }
     }
 
     @inline(__always)
@@ -272,7 +270,7 @@ extension Worker {
             connection.pointee.owner = session
             session.pointee.detached = connection
         }
-        moveReadsAway(from: connection, behind: run)
+        if connection.pointee.outstanding <= Self.movedRequests { moveReadsAway(from: connection, behind: run) }
         wakeWaiters(connection)
     }
 
@@ -319,6 +317,18 @@ extension Worker {
             || connection.pointee.firstRun?.pointee.kind == .untilMarker
     }
 
+    private func countSubscription(
+        _ session: SessionPointer, _ frame: UnsafeBufferPointer<UInt8>, isShard: Bool, isPattern: Bool
+    ) {
+        guard let count = FrameKind.lastInteger(frame) else { return }
+        if isShard {
+            session.pointee.shardSubscriptions = count
+        } else {
+            if isPattern { session.pointee.patternSubscriptions += count - session.pointee.subscriptions }
+            session.pointee.subscriptions = count
+        }
+    }
+
     private func takeFrame(_ connection: ConnectionPointer, _ frame: UnsafeBufferPointer<UInt8>) {
         guard let session = connection.pointee.owner else { return }
         let start = frame.baseAddress.unsafelyUnwrapped
@@ -329,10 +339,8 @@ extension Worker {
         case .push:
             writeCopy(session, start, frame.count)
             checkOutputLimit(session)
-        case .subscriptionCount(let isShard):
-            if let count = FrameKind.lastInteger(frame) {
-                if isShard { session.pointee.shardSubscriptions = count } else { session.pointee.subscriptions = count }
-            }
+        case .subscriptionCount(let isShard, let isPattern):
+            countSubscription(session, frame, isShard: isShard, isPattern: isPattern)
             writeCopy(session, start, frame.count)
         case .marker:
             guard let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker else {

@@ -39,6 +39,8 @@ struct NodeConnection: ~Copyable {
     var upstreamID = 0
     /// Database of an exclusive connection; differs from the lane's after a SELECT on it.
     var database: Int
+    /// It carries its client's name.
+    var isNamed = false
     /// Left in a state that a pool must not hand on.
     var isTainted = false
 

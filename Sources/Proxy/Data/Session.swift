@@ -79,6 +79,7 @@ struct Session: ~Copyable {
     var pauseDeadline = Instant.never
     /// Follows a request that is passed through in pieces.
     var stream: RequestStream?
+    var streamedBytes = 0
     var lastCommand = -1
     var commandCount: UInt64 = 0
     /// No pause, no pin, no unusual mode: requests take the short way.
@@ -88,6 +89,11 @@ struct Session: ~Copyable {
     var firstRun: RunPointer?
     var lastRun: RunPointer?
     var outstanding = 0
+    /// How many requests may be out; follows the size of the replies, of which nothing is known at first.
+    var window = 16
+    var averageReply = 256 << 10
+    /// Reply bytes since the average was taken last.
+    var replyBytes = 0
     var writesOutstanding: Int32 = 0
     var output = ByteQueue()
     /// Reply bytes that still lie in the worker's arena; they come after `output`.
@@ -104,7 +110,9 @@ struct Session: ~Copyable {
     // MARK: A connection of its own
     var pins: PinReasons = []
     var pinned: ConnectionPointer?
+    /// Channels and patterns together, as the server counts them; and patterns alone.
     var subscriptions = 0
+    var patternSubscriptions = 0
     var shardSubscriptions = 0
     /// The private connection was lost inside a transaction: EXEC must fail.
     var isTransactionLost = false
@@ -117,6 +125,8 @@ struct Session: ~Copyable {
     var transactionRefusals: [String] = []
     /// Database that a SELECT queued in the transaction asks for.
     var queuedSelect: Int?
+    /// Commands sent since MULTI.
+    var queuedCommands = 0
     /// The proxy section for the INFO that is out.
     var infoSection = ""
     /// What other loops have answered so far.
@@ -136,7 +146,7 @@ struct Session: ~Copyable {
     }
 
     /// To be called after a change of anything that `isPlain` sums up.
-    mutating func updateIsPlain(hasRenames: Bool) {
+    mutating func updateIsPlain() {
         isPlain = pauses.isEmpty && pins.isEmpty && pinned == nil && replyMode == .on && isAuthenticated && stream == nil
             && !isTransactionLost && !isWatchLost
     }

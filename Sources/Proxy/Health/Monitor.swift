@@ -279,7 +279,7 @@ package struct Monitor {
 
     /// A node changed its role, or claims one that does not fit, so others may have changed theirs: ask all of them soon rather than
     /// within a second.
-    mutating func hastenRound() {
+    package mutating func hastenRound() {
         nextRoundAt = min(nextRoundAt, max(clock, lastRoundAt.adding(milliseconds: Self.shortestRoundMilliseconds)))
     }
 

@@ -58,6 +58,7 @@ extension ControlLoop {
     }
 
     private func serve(_ request: HTTPRequest, _ key: UInt32) {
+        web.connections[key]?.wantsHeadOnly = request.method == "HEAD"
         switch request.path {
         case "/metrics": ask(.metrics, for: key)
         case "/healthz": ask(.health, for: key)
@@ -113,7 +114,9 @@ extension ControlLoop {
     }
 
     private func respond(_ key: UInt32, _ response: HTTPResponse) {
-        guard web.connections[key] != nil else { return }
+        guard let connection = web.connections[key] else { return }
+        var response = response
+        response.isHeadOnly = connection.wantsHeadOnly
         web.connections[key]?.state = .writing(PendingBytes(response.encoded))
         web.connections[key]?.deadline = webDeadline
         sendWeb(key)

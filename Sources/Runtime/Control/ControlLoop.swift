@@ -104,6 +104,7 @@ final class ControlLoop {
             case .message(.question(let question, let number, let from)):
                 context.mailbox(of: from).post(.message(.answer(answer(question), number: number, from: .control)))
             case .message(.answer(let answer, let number, let from)): receive(answer, number: number, from: from)
+            case .message(.suspicion): monitor.hastenRound()
             case .message(.topology), .message(.options), .message(.drain):
                 preconditionFailure("the control loop tells these, it is not told")
             }

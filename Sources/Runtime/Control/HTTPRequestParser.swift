@@ -55,7 +55,7 @@ struct HTTPRequestParser {
         guard version.hasPrefix("HTTP/") else { return .refused(400) }
         guard version == "HTTP/1.1" || version == "HTTP/1.0" else { return .refused(505) }
         let method = String(decoding: words[0], as: UTF8.self)
-        guard method == "GET" else { return .refused(405) }
+        guard method == "GET" || method == "HEAD" else { return .refused(405) }
         let path = words[1].prefix { $0 != UInt8(ascii: "?") }
         return .request(HTTPRequest(method: method, path: String(decoding: path, as: UTF8.self)))
     }

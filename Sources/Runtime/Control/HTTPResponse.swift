@@ -3,6 +3,8 @@ struct HTTPResponse {
     var status: Int
     var contentType = "text/plain; charset=utf-8"
     var body: [UInt8]
+    /// The request was HEAD: the length is told, the body is not sent.
+    var isHeadOnly = false
 
     init(status: Int, contentType: String = "text/plain; charset=utf-8", body: [UInt8]) {
         self.status = status
@@ -22,9 +24,9 @@ struct HTTPResponse {
     var encoded: [UInt8] {
         var head = "HTTP/1.1 \(status) \(Self.phrase(status))\r\n"
         head += "Content-Type: \(contentType)\r\nContent-Length: \(body.count)\r\n"
-        if status == 405 { head += "Allow: GET\r\n" }
+        if status == 405 { head += "Allow: GET, HEAD\r\n" }
         head += "Connection: close\r\n\r\n"
-        return Array(head.utf8) + body
+        return Array(head.utf8) + (isHeadOnly ? [] : body)
     }
 
     private static func phrase(_ status: Int) -> String {

@@ -20,6 +20,7 @@ struct WebServer {
         let descriptor: Int32
         var state: State
         var deadline: Instant
+        var wantsHeadOnly = false
     }
 
     /// One question to every worker on behalf of one connection.
