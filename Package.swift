@@ -5,7 +5,7 @@ import PackageDescription
 let package = Package(
     name: "switchyard",
     products: [
-        .executable(name: "switchyard", targets: ["switchyard"]),
+        .executable(name: "switchyard", targets: ["switchyard"])
     ],
     targets: [
         .systemLibrary(name: "CLinux"),

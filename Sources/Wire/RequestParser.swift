@@ -206,7 +206,8 @@ package struct RequestParser: ~Copyable {
             let digit = start[cursor] &- UInt8(ascii: "0")
             guard digit <= 9 else { return .invalid }
             let (product, isTooLarge) = value.multipliedReportingOverflow(by: 10)
-            let (sum, isTooLargeNow) = isNegative
+            let (sum, isTooLargeNow) =
+                isNegative
                 ? product.subtractingReportingOverflow(Int(digit)) : product.addingReportingOverflow(Int(digit))
             if isTooLarge || isTooLargeNow { return .invalid }
             value = sum

@@ -146,7 +146,8 @@ private func checkReencoding(_ words: [[UInt8]]) {
     request.appendCommand(words)
     withExactCopy(request[...]) { start, count in
         var parser = RequestParser()
-        guard case .complete = parser.parse(start, count, RequestParser.Limits()), parser.length == count, !parser.isSloppy else {
+        guard case .complete = parser.parse(start, count, RequestParser.Limits()), parser.length == count, !parser.isSloppy
+        else {
             require(false, "an encoded request parses")
             return
         }

@@ -38,7 +38,8 @@ private func borders(_ pieces: [ArraySlice<UInt8>]) -> (ends: [Int], types: [UIn
 
 struct ReplyScannerTests {
     private static let replies = [
-        "+OK\r\n", "+\r\n", "-ERR no\r\n", ":-42\r\n", "$5\r\nhe\r\no\r\n", "$0\r\n\r\n", "$-1\r\n", "*-1\r\n", "_\r\n", "*0\r\n",
+        "+OK\r\n", "+\r\n", "-ERR no\r\n", ":-42\r\n", "$5\r\nhe\r\no\r\n", "$0\r\n\r\n", "$-1\r\n", "*-1\r\n", "_\r\n",
+        "*0\r\n",
         "*2\r\n$1\r\na\r\n*2\r\n:1\r\n$-1\r\n", "%2\r\n+a\r\n:1\r\n+b\r\n*0\r\n", "%0\r\n", "~1\r\n:1\r\n",
         ">2\r\n+message\r\n+x\r\n", ",3.25\r\n", "#t\r\n", "(123456789012345678901234567890\r\n", "!7\r\nERR a\r\n\r\n",
         "=8\r\ntxt:a\r\nb\r\n", "|1\r\n+ttl\r\n:3\r\n:5\r\n", "*2\r\n|1\r\n+a\r\n*1\r\n:1\r\n:1\r\n|0\r\n:2\r\n",
@@ -98,7 +99,8 @@ struct ReplyScannerTests {
     }
 
     @Test(arguments: [
-        "PING\r\n", "\r\n", "$abc\r\n", "$\r\n", "$-2\r\n", "*-2\r\n", "$1\n1\r\n", "$1\rx", "$9999999999999\r\n", "*1\r\nx\r\n", "$?\r\n",
+        "PING\r\n", "\r\n", "$abc\r\n", "$\r\n", "$-2\r\n", "*-2\r\n", "$1\n1\r\n", "$1\rx", "$9999999999999\r\n",
+        "*1\r\nx\r\n", "$?\r\n",
         "* 1\r\n", "$-\r\n", "\0",
     ])
     func refusesWhateverTheSplit(_ text: String) {

@@ -53,10 +53,15 @@ struct RequestParserTests {
     @Test func toleratesAndMarksWrongLineEnds() {
         #expect(parseRequests("*1\r\n$4\r\nPINGxx") == [.request(["PING"], isSloppy: true)])
         #expect(parseRequests("*1\rx$4\rxPINGxx") == [.request(["PING"], isSloppy: true)])
-        #expect(parseRequests("*1\r\n$4\r\nPING\rx" + encoded("PING")) == [.request(["PING"], isSloppy: true), .request(["PING"], isSloppy: false)])
+        #expect(
+            parseRequests("*1\r\n$4\r\nPING\rx" + encoded("PING")) == [
+                .request(["PING"], isSloppy: true), .request(["PING"], isSloppy: false),
+            ])
     }
 
-    @Test(arguments: ["abc", "", " 1", "+1", "01", "-0", "1x", "2147483648", "99999999999999999999999999", "-9223372036854775809"])
+    @Test(arguments: [
+        "abc", "", " 1", "+1", "01", "-0", "1x", "2147483648", "99999999999999999999999999", "-9223372036854775809",
+    ])
     func refusesArrayLength(_ length: String) {
         #expect(parseRequests("*\(length)\r\n") == [.malformed("invalid multibulk length")])
     }
