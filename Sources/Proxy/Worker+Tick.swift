@@ -40,6 +40,7 @@ extension Worker {
             case .idle, .ready, .dead: break
             }
             if connections.holds(connection) { expireRequests(connection) }
+            if connections.holds(connection) { leaveSlow(connection) }
         }
     }
 
@@ -52,6 +53,10 @@ extension Worker {
         for session in sessions.snapshot {
             buffers += memory(of: session)
             if session.pointee.pauses.contains(.noMaster), session.pointee.pauseDeadline <= now { resume(session, .noMaster) }
+            if isDraining && session.pointee.firstRun == nil && session.pointee.pauses.isEmpty {
+                closeAfterReplies(session)
+                continue
+            }
             if idleLimit > 0, now.milliseconds(since: session.pointee.lastActive) > idleLimit, session.pointee.firstRun == nil,
                 session.pointee.pins.isDisjoint(with: [.subscription, .monitor])
             {

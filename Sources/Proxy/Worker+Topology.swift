@@ -92,7 +92,6 @@ extension Worker {
 
     /// Requests that wait for the old master go to the new one; private connections are of no use any more.
     private func masterChanged(from old: Int) {
-        if master >= 0 { log(.notice, "Writes go to \(nodes[master].endpoint)") }
         guard old >= 0 else { return }
         for connection in connections.pointers {
             guard connections.holds(connection), connection.pointee.node == old else { continue }
@@ -140,12 +139,10 @@ extension Worker {
     /// Every client gets the replies to what it has asked for, and is closed then.
     func drain() {
         isDraining = true
-        for session in sessions.snapshot {
-            if session.pointee.pauses.contains(.blocked) || !session.pointee.pins.isDisjoint(with: [.subscription, .monitor]) {
-                close(session, reason: "the proxy shuts down")
-            } else {
-                closeAfterReplies(session)
-            }
+        for session in sessions.snapshot
+        where session.pointee.pauses.contains(.blocked) || !session.pointee.pins.isDisjoint(with: [.subscription, .monitor]) {
+            close(session, reason: "the proxy shuts down")
         }
+        nextTick = now
     }
 }

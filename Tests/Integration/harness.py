@@ -434,9 +434,10 @@ class TopologyNode:
 
     @property
     def readable(self) -> bool:
+        """A replica that reads may go to."""
         for name in ("readable", "reads", "serves-reads", "eligible"):
             if name in self.fields:
-                return self.is_up and self.fields[name] in ("1", "yes", "true", "allowed", "ok")
+                return self.role in ("replica", "slave") and self.is_up and self.fields[name] in ("1", "yes", "true", "allowed", "ok")
         refused = next((self.fields[name] for name in ("reads-refused", "refused", "reads_refused") if name in self.fields), "")
         return self.role in ("replica", "slave") and self.is_up and refused in ("", "no", "none", "-")
 

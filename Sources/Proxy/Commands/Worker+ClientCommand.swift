@@ -40,6 +40,9 @@ extension Worker {
                 return .taken
             }
             replyOK(session)
+        case .clientGetRedir:
+            let target = session.pointee.pins.contains(.tracking) ? Int(session.pointee.redirect) : -1
+            reply(session, Array(":\(target)\r\n".utf8))
         default:
             preconditionFailure("no command of the proxy's own")
         }
@@ -243,7 +246,7 @@ extension Worker {
             + " qbuf=\(session.pointee.input.count) qbuf-free=\(session.pointee.input.capacity - session.pointee.input.count)"
             + " argv-mem=0 multi-mem=0 rbs=\(session.pointee.output.capacity) rbp=\(session.pointee.output.capacity)"
             + " obl=\(output) oll=0 omem=\(output) tot-mem=\(held + MemoryLayout<Session>.size) events=r cmd=\(command)"
-            + " user=\(userName(session)) redir=-1 resp=\(session.pointee.protocolVersion)"
+            + " user=\(userName(session)) redir=\(pins.contains(.tracking) ? Int(session.pointee.redirect) : -1) resp=\(session.pointee.protocolVersion)"
             + " lib-name=\(word(session.pointee.libraryName)) lib-ver=\(word(session.pointee.libraryVersion))\n"
     }
 
@@ -321,6 +324,7 @@ extension Worker {
         _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ route: RouteTable.Route
     ) -> Verdict {
         var arguments = (0..<parser.argumentCount).map { argument($0, start) }
+        var redirectedTo: UInt64 = 0
         let isOn = parser.argumentCount > 2 && text(2, start).lowercased() == "on"
         let redirect = (3..<max(parser.argumentCount, 3)).first { text($0, start).lowercased() == "redirect" }
         if !isOn && !session.pointee.pins.contains(.tracking) {
@@ -334,11 +338,13 @@ extension Worker {
                 return .taken
             }
             arguments[redirect + 1] = Array(String(upstream).utf8)
+            redirectedTo = target
         }
         if let verdict = pin(session) { return verdict }
         guard let connection = session.pointee.pinned else { preconditionFailure("pinned a line above") }
         if isOn {
             session.pointee.pins.insert(.tracking)
+            session.pointee.redirect = redirectedTo
             connection.pointee.hasPushes = true
         } else {
             session.pointee.pins.remove(.tracking)

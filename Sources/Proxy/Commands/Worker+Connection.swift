@@ -25,6 +25,9 @@ extension Worker {
 
     private func answerPing(_ session: SessionPointer, _ start: UnsafePointer<UInt8>) {
         guard parser.argumentCount > 1 else { return reply(session, "+PONG\r\n") }
+        guard parser.argumentCount == 2 else {
+            return reply(session, error: "ERR wrong number of arguments for 'ping' command")
+        }
         var bytes: [UInt8] = []
         bytes.appendBulk(argument(1, start))
         reply(session, bytes)

@@ -189,7 +189,7 @@ extension Worker {
             }
             return ("master", "not every node says that it only reads", master)
         case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
-            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .proxy:
+            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir, .proxy:
             return ("proxy", "the proxy answers it", -1)
         }
     }

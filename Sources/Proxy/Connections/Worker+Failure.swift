@@ -5,6 +5,7 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
+    private static var slowMilliseconds: Int { 1_000 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -18,6 +19,11 @@ extension Worker {
             if !isClosedByPeer { effects.append(.close(link)) }
             links.give(link)
             connection.pointee.link = nil
+        }
+        // The user may have been deleted, which closes the clients that log in as it.
+        let lane = connection.pointee.lane
+        if isClosedByPeer && connection.pointee.state == .ready && lane.pointee.identity.user != nil && lane.pointee.sessions > 0 {
+            _ = takeFresh(lane)
         }
         connection.pointee.lastFailure = reason
         connection.pointee.failures += 1
@@ -300,6 +306,16 @@ extension Worker {
         wakeWaiters(connection)
     }
 
+    /// A connection whose oldest request has been out for long is left to it: those who come later get another one, on which a
+    /// busy server can at least say that it is busy.
+    func leaveSlow(_ connection: ConnectionPointer) {
+        guard connection.pointee.role == .shared, connection.pointee.state == .ready, let run = connection.pointee.firstRun,
+            run.pointee.issuedAt.adding(milliseconds: Self.slowMilliseconds) <= now,
+            connection.pointee.sentEnd > run.pointee.logStart
+        else { return }
+        detach(connection, run)
+    }
+
     /// The reply to the run's next request is dropped, and that request is sent to another node: the master for a script that
     /// only it may have. The run is split around it.
     func takeBack(_ run: RunPointer, of connection: ConnectionPointer, error: UnsafeBufferPointer<UInt8>) {
@@ -324,7 +340,7 @@ extension Worker {
         let code = String(decoding: error.prefix { $0 != 32 }, as: UTF8.self)
         let isRead = connection.pointee.node != master || routes[index].handler == .read
         let target: Int
-        if code == "-NOSCRIPT" || code == "-NOPERM" || !isRead {
+        if code == "-NOSCRIPT" || code == "-NOPERM" || code == "-READONLY" || !isRead {
             if connection.pointee.node == master { doubtMaster(connection) }
             target = master
         } else {

@@ -97,7 +97,7 @@ extension Worker {
         if connection.pointee.isNamed {
             connection.pointee.isNamed = false
             var request: [UInt8] = []
-            request.appendCommand("CLIENT", "SETNAME", "switchyard-\(loop.index)")
+            request.appendCommand("CLIENT", "SETNAME", "")
             tell(connection, request)
         }
         connection.pointee.since = now
@@ -132,8 +132,10 @@ extension Worker {
             bytes.appendCommand("HELLO", "3")
             steps.append(.hello)
         }
-        bytes.appendCommand("CLIENT", "SETNAME", "switchyard-\(loop.index)")
-        steps.append(.name)
+        if connection.pointee.role == .shared {
+            bytes.appendCommand("CLIENT", "SETNAME", "switchyard-\(loop.index)")
+            steps.append(.name)
+        }
         if lane.pointee.database != 0 {
             bytes.appendCommand("SELECT", String(lane.pointee.database))
             steps.append(.select)
@@ -252,6 +254,14 @@ extension Worker {
     }
 
     // MARK: - Ending
+
+    /// The master refuses a user who was let in before: the clients that came as that user are closed, as Redis does.
+    func dismissUser(_ lane: LanePointer) {
+        guard lane.pointee.identity.user != nil else { return }
+        for session in sessions.snapshot where session.pointee.lane == lane && !session.pointee.isGreeted {
+            close(session, reason: "its user was deleted or changed its password")
+        }
+    }
 
     /// Closes a connection that has nothing more to do, or whose client is gone.
     func end(_ connection: ConnectionPointer) {

@@ -30,7 +30,8 @@ extension Worker {
     /// may stop.
     private func mustPauseReading(_ connection: ConnectionPointer) -> Bool {
         guard connection.pointee.role != .shared, let owner = connection.pointee.owner else { return false }
-        return owner.pointee.pendingOutput > Self.outputHighWater && owner.pointee.isSocketFull
+        // Messages that nobody reads are a matter of the output limit: the server must not have to hold them.
+        return owner.pointee.pendingOutput > outputMark && owner.pointee.isSocketFull && !connection.pointee.hasPushes
             && (connection.pointee.role == .exclusive || !isAwaitedByOthers(connection, than: owner))
     }
 
@@ -112,6 +113,7 @@ extension Worker {
     }
 
     private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
+        if problem.hasPrefix("-WRONGPASS") { dismissUser(connection.pointee.lane) }
         let line = problem.hasPrefix("-") ? problem : "-ERR \(problem)"
         wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
         lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
@@ -149,8 +151,10 @@ extension Worker {
                         continue replies
                     }
                     position += used
-                    run.pointee.remaining &-= 1
                     connection.pointee.replyBytes = 0
+                    // Not a reply, but what comes before one (DEBUG PROTOCOL PUSH).
+                    if connection.pointee.scanner.type == UInt8(ascii: ">") { continue scan }
+                    run.pointee.remaining &-= 1
                 case .incomplete:
                     position += used
                     connection.pointee.replyBytes += used
@@ -262,7 +266,7 @@ extension Worker {
         detach(connection, run)
     }
 
-    private func detach(_ connection: ConnectionPointer, _ run: RunPointer) {
+    func detach(_ connection: ConnectionPointer, _ run: RunPointer) {
         let lane = connection.pointee.lane
         if lane.pointee.shared[connection.pointee.node] == connection { lane.pointee.shared[connection.pointee.node] = nil }
         connection.pointee.role = .detached
@@ -271,7 +275,18 @@ extension Worker {
             session.pointee.detached = connection
         }
         if connection.pointee.outstanding <= Self.movedRequests { moveReadsAway(from: connection, behind: run) }
+        holdOrder(connection)
         wakeWaiters(connection)
+    }
+
+    /// Clients that have requests on a connection which takes no more wait for the replies before they go on elsewhere: on two
+    /// connections a later request could overtake an earlier one.
+    private func holdOrder(_ connection: ConnectionPointer) {
+        var next = connection.pointee.firstRun
+        while let run = next {
+            if let session = run.pointee.session { pause(session, .draining) }
+            next = run.pointee.nextOfConnection
+        }
     }
 
     private func endDetached(_ connection: ConnectionPointer) {

@@ -110,6 +110,8 @@ struct Session: ~Copyable {
     // MARK: A connection of its own
     var pins: PinReasons = []
     var pinned: ConnectionPointer?
+    /// CLIENT TRACKING REDIRECT: the client that gets the invalidations.
+    var redirect: UInt64 = 0
     /// Channels and patterns together, as the server counts them; and patterns alone.
     var subscriptions = 0
     var patternSubscriptions = 0

@@ -55,6 +55,7 @@ enum Handler: UInt8 {
     case clientUnpause
     case clientUnblock
     case clientNoEvict
+    case clientGetRedir
     case proxy
 
     // MARK: Refused
@@ -78,7 +79,7 @@ enum Handler: UInt8 {
         "unsubscribe": .unsubscribe, "punsubscribe": .unsubscribe, "sunsubscribe": .unsubscribe,
         "monitor": .monitor,
         "client|tracking": .clientTracking, "client|caching": .clientCaching, "client|no-touch": .clientNoTouch,
-        "client|trackinginfo": .clientCaching, "client|getredir": .clientCaching,
+        "client|trackinginfo": .clientCaching, "client|getredir": .clientGetRedir,
         "ping": .ping, "hello": .hello, "auth": .auth, "select": .select, "reset": .reset, "quit": .quit,
         "client|id": .clientID, "client|info": .clientInfo, "client|list": .clientList, "client|kill": .clientKill,
         "client|setname": .clientSetName, "client|getname": .clientGetName, "client|setinfo": .clientSetInfo,
@@ -94,10 +95,11 @@ enum Handler: UInt8 {
         "sync": .impossible, "psync": .impossible, "replconf": .impossible,
     ]
 
-    /// Reads that the master alone answers: each node keeps its own access times and memory figures, so one of many replicas
-    /// would answer something different every time.
+    /// Reads that the master alone answers: each node keeps its own access times, and some of a stream's counters are not
+    /// replicated, so one of many replicas would answer something different every time.
     static let readsForMaster: Set<String> = [
-        "object|freq", "object|idletime", "object|refcount", "touch", "memory|usage", "pfdebug",
+        "object|freq", "object|idletime", "object|refcount", "touch", "pfdebug", "xinfo|groups", "xinfo|consumers",
+        "xinfo|stream",
     ]
 
     /// Whether the handler looks at arguments beyond the name, so that a request has to be whole before it is handled.

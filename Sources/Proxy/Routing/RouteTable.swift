@@ -98,7 +98,7 @@ struct RouteTable: ~Copyable {
         case .info, .administrative, .impossible, .denied: .other
         case .clientTracking, .clientCaching, .clientNoTouch: .other
         case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
-            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .proxy:
+            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir, .proxy:
             .local
         }
     }
