@@ -1,7 +1,7 @@
 /// Finds where replies end in a server's bytes, RESP2 and RESP3 alike, without decoding them.
 ///
 /// Nesting needs no stack: an aggregate of n elements adds n to the elements still to come, and a reply is over when none is.
-/// A bulk string that is longer than what has arrived leaves only a count of bytes to skip.
+/// A bulk string that is longer than what has arrived leaves only a count of bytes to skip, and so does a long line.
 /// Follows https://redis.io/docs/latest/develop/reference/protocol-spec/.
 package struct ReplyScanner: Sendable {
     package enum Outcome: Sendable {
@@ -16,14 +16,20 @@ package struct ReplyScanner: Sendable {
     /// Elements still to come; 0 between replies.
     @usableFromInline
     var elements = 0
-    /// Bytes of the current bulk string still to come, CR LF included.
+    /// Bytes of the current bulk string still to come, CR LF included; `lineMark` within a long line.
     @usableFromInline
     var skip = 0
+    @usableFromInline
+    static var lineMark: Int { -1 }
     /// First byte of the reply being read (`+`, `-`, `$`, `*`, `>`, ...).
     package private(set) var type: UInt8 = 0
-    /// Longest line accepted; longer ones (of a status, an error, a number) are malformed.
+    /// Unfinished lines (of a status, an error, a number) are left over for the next call up to this length; longer ones are
+    /// consumed as they come.
     @usableFromInline
-    static var lineLimit: Int { 1 << 20 }
+    static var keptLine: Int { 64 << 10 }
+    /// More elements than any server could send: the sum can't overflow below it.
+    @usableFromInline
+    static var elementLimit: Int { 1 << 48 }
 
     package init() {}
 
@@ -31,7 +37,7 @@ package struct ReplyScanner: Sendable {
     @inlinable
     package var isInsideReply: Bool { elements != 0 }
     /// Bytes known to be still to come for the current bulk string.
-    package var bytesAhead: Int { skip }
+    package var bytesAhead: Int { max(skip, 0) }
 
     /// Reads on in the current reply, or begins the next one, in `count` bytes from `start`. `consumed` is how many of them
     /// belong to it.
@@ -47,7 +53,13 @@ package struct ReplyScanner: Sendable {
             type = start[0]
         }
         while elements > 0 {
-            if skip > 0 {
+            if skip != 0 {
+                if skip == Self.lineMark {
+                    guard Self.passLine(start, count, &index) else { break }
+                    skip = 0
+                    elements -= 1
+                    continue
+                }
                 let step = min(skip, count - index)
                 index += step
                 skip -= step
@@ -79,15 +91,17 @@ package struct ReplyScanner: Sendable {
                 default:
                     elements += max(length, 0) - 1
                 }
+                if elements > Self.elementLimit { return .malformed }
             case UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ":"), UInt8(ascii: "_"), UInt8(ascii: ","),
                 UInt8(ascii: "#"), UInt8(ascii: "("):
                 index += 1
-                while index < count && start[index] != UInt8(ascii: "\n") { index += 1 }
-                guard index < count else {
-                    if count - lineStart > Self.lineLimit { return .malformed }
+                guard Self.passLine(start, count, &index) else {
+                    if count - lineStart > Self.keptLine {
+                        skip = Self.lineMark
+                        continue
+                    }
                     return leave(lineStart, beginsHere, &consumed)
                 }
-                index += 1
                 elements -= 1
             default:
                 return .malformed
@@ -102,6 +116,15 @@ package struct ReplyScanner: Sendable {
         if beginsHere && index == 0 { elements = 0 }
         consumed = index
         return .incomplete
+    }
+
+    /// Goes on behind the line feed; false if there is none yet.
+    @inline(__always)
+    private static func passLine(_ start: UnsafePointer<UInt8>, _ count: Int, _ index: inout Int) -> Bool {
+        while index < count && start[index] != UInt8(ascii: "\n") { index += 1 }
+        guard index < count else { return false }
+        index += 1
+        return true
     }
 
     /// A length line's number, or nil while the line is not complete; -2 stands for anything that is no length.

@@ -26,7 +26,8 @@ package struct RequestParser: ~Copyable {
     package struct Limits: Sendable {
         /// `proto-max-bulk-len`.
         package var bulkLength = 512 << 20
-        /// Redis's PROTO_INLINE_MAX_SIZE: a line without its end may not be longer.
+        /// Redis's PROTO_INLINE_MAX_SIZE: a line may not be longer. Redis looks at each stretch that it reads, so there a longer
+        /// line passes if its end comes in the same stretch; here it never does.
         package var lineLength = 64 << 10
         /// Redis allows an unauthenticated client 10 arguments of 16384 bytes.
         package var authenticated = true
@@ -56,6 +57,7 @@ package struct RequestParser: ~Copyable {
     /// Looks at `count` bytes from `start`, which is a request's first byte.
     package mutating func parse(_ start: UnsafePointer<UInt8>, _ count: Int, _ limits: Limits) -> Outcome {
         guard count > 0 else { return needs(1) }
+        guard count <= Self.largestRequest else { return parseLargest(start, limits) }
         argumentCount = 0
         expectedArguments = 0
         guard start[0] == UInt8(ascii: "*") else { return parseInline(start, count, limits) }
@@ -65,7 +67,7 @@ package struct RequestParser: ~Copyable {
         let elements: Int
         switch Self.readLength(start, count, &position, limits.lineLength) {
         case .value(let value): elements = value
-        case .incomplete: return count > limits.lineLength ? fail("too big mbulk count string") : needs(count + 1)
+        case .incomplete: return needs(count + 1)
         case .tooLong: return fail("too big mbulk count string")
         case .invalid: return fail("invalid multibulk length")
         }
@@ -80,16 +82,12 @@ package struct RequestParser: ~Copyable {
 
         while argumentCount < elements {
             guard position < count else { return needs(position + 4) }
-            guard start[position] == UInt8(ascii: "$") else {
-                return fail("expected '$', got '\(Character(Unicode.Scalar(start[position])))'")
-            }
-            let lineStart = position
+            guard start[position] == UInt8(ascii: "$") else { return missDollar(start, count, position, limits) }
             position += 1
             let bulk: Int
             switch Self.readLength(start, count, &position, limits.lineLength) {
             case .value(let value): bulk = value
-            case .incomplete:
-                return count - lineStart > limits.lineLength ? fail("too big bulk count string") : needs(count + 1)
+            case .incomplete: return needs(count + 1)
             case .tooLong: return fail("too big bulk count string")
             case .invalid: return fail("invalid bulk length")
             }
@@ -108,6 +106,29 @@ package struct RequestParser: ~Copyable {
         }
         length = position
         return .complete
+    }
+
+    /// Offsets of arguments have 32 bits.
+    private static var largestRequest: Int { Int(Int32.max) }
+
+    /// More bytes are there than offsets reach: a request that does not end within reach can't be described.
+    @inline(never)
+    private mutating func parseLargest(_ start: UnsafePointer<UInt8>, _ limits: Limits) -> Outcome {
+        let outcome = parse(start, Self.largestRequest, limits)
+        if case .incomplete = outcome { return fail("too big request") }
+        return outcome
+    }
+
+    /// Redis looks at a line's first byte once it has the whole line.
+    @inline(never)
+    private mutating func missDollar(
+        _ start: UnsafePointer<UInt8>, _ count: Int, _ position: Int, _ limits: Limits
+    ) -> Outcome {
+        switch Self.findLineEnd(start, count, position, limits.lineLength) {
+        case .value: fail("expected '$', got '\(Character(Unicode.Scalar(start[position])))'")
+        case .incomplete: needs(count + 1)
+        case .tooLong, .invalid: fail("too big bulk count string")
+        }
     }
 
     /// For callers that parse a rewritten request in the middle of another: the borders of the outer one are needed again.
@@ -143,7 +164,9 @@ package struct RequestParser: ~Copyable {
     }
 
     /// Reads a decimal up to a CR and skips the CR and the byte after it, as Redis does; `position` ends up behind them. The
-    /// number has to be written the way Redis's `string2ll` demands: no plus, no leading zero, no blank.
+    /// number has to be written the way Redis's `string2ll` demands: no plus, no leading zero, no blank. Redis judges a line when
+    /// it has the whole of it or more than `limit` bytes without a CR, its first byte included; so does this, whatever pieces
+    /// it comes in.
     @inline(__always)
     static func readLength(
         _ start: UnsafePointer<UInt8>, _ count: Int, _ position: inout Int, _ limit: Int
@@ -156,9 +179,9 @@ package struct RequestParser: ~Copyable {
             if digit > 9 { break }
             value = value &* 10 &+ Int(digit)
             cursor += 1
-            if cursor - position > 18 { return .invalid }
+            if cursor - position > 18 { break }
         }
-        if cursor + 1 < count, start[cursor] == UInt8(ascii: "\r"), cursor > position,
+        if cursor + 1 < count, start[cursor] == UInt8(ascii: "\r"), cursor > position, cursor - position <= 18,
             start[position] != UInt8(ascii: "0") || cursor == position + 1
         {
             position = cursor + 2
@@ -171,36 +194,50 @@ package struct RequestParser: ~Copyable {
     private static func readUnusualLength(
         _ start: UnsafePointer<UInt8>, _ count: Int, _ position: inout Int, _ limit: Int
     ) -> LengthLine {
-        var end = position
-        while end < count && start[end] != UInt8(ascii: "\r") {
-            end += 1
-            if end - position > limit { return .tooLong }
-        }
-        guard end + 1 < count else { return .incomplete }
+        let line = findLineEnd(start, count, position - 1, limit)
+        guard case .value(let end) = line else { return line }
         var cursor = position
         let isNegative = cursor < end && start[cursor] == UInt8(ascii: "-")
         if isNegative { cursor += 1 }
-        guard cursor < end, end - cursor <= 18 else { return .invalid }
+        guard cursor < end else { return .invalid }
         if start[cursor] == UInt8(ascii: "0") && (end - cursor > 1 || isNegative) { return .invalid }
         var value = 0
         while cursor < end {
             let digit = start[cursor] &- UInt8(ascii: "0")
             guard digit <= 9 else { return .invalid }
-            value = value * 10 + Int(digit)
+            let (product, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLargeNow) =
+                isNegative
+                ? product.subtractingReportingOverflow(Int(digit)) : product.addingReportingOverflow(Int(digit))
+            if isTooLarge || isTooLargeNow { return .invalid }
+            value = sum
             cursor += 1
         }
         position = end + 2
-        return .value(isNegative ? -value : value)
+        return .value(value)
+    }
+
+    /// Where the CR of the line from `lineStart` on is; `.incomplete` while it, or the byte behind it, is not there.
+    private static func findLineEnd(
+        _ start: UnsafePointer<UInt8>, _ count: Int, _ lineStart: Int, _ limit: Int
+    ) -> LengthLine {
+        var end = lineStart
+        while end < count && start[end] != UInt8(ascii: "\r") {
+            end += 1
+            if end - lineStart > limit { return .tooLong }
+        }
+        return end + 1 < count ? .value(end) : .incomplete
     }
 }
 
 extension RequestParser {
     private mutating func parseInline(_ start: UnsafePointer<UInt8>, _ count: Int, _ limits: Limits) -> Outcome {
         var end = 0
-        while end < count && start[end] != UInt8(ascii: "\n") { end += 1 }
-        guard end < count else {
-            return count > limits.lineLength ? fail("too big inline request") : needs(count + 1)
+        while end < count && start[end] != UInt8(ascii: "\n") {
+            end += 1
+            if end > limits.lineLength { return fail("too big inline request") }
         }
+        guard end < count else { return needs(count + 1) }
         length = end + 1
         var last = end
         if last > 0 && start[last - 1] == UInt8(ascii: "\r") { last -= 1 }

@@ -74,7 +74,7 @@ package struct RequestStream: Sendable {
         }
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "9"):
-            if headerValue == 0 || headerLength > 19 { return "invalid bulk length" }
+            if headerValue == 0 || headerLength > 18 { return "invalid bulk length" }
             headerValue = max(headerValue, 0) * 10 + Int(byte - UInt8(ascii: "0"))
             return headerValue > bulkLimit ? "invalid bulk length" : nil
         case UInt8(ascii: "\r"):

@@ -77,7 +77,7 @@ import Wire
     }
 
     @Test func namesTheAllowedMethod() {
-        #expect(String(decoding: HTTPResponse(status: 405).encoded, as: UTF8.self).contains("\r\nAllow: GET\r\n"))
+        #expect(String(decoding: HTTPResponse(status: 405).encoded, as: UTF8.self).contains("\r\nAllow: GET, HEAD\r\n"))
     }
 }
 
@@ -104,7 +104,7 @@ import Wire
         #expect(response.status == 503)
         #expect(
             text(response) == """
-                no confirmed master
+                no confirmed master that answers
                 10.0.0.1:1 is down: Connection refused
                 10.0.0.1:2 is unusable: loading
                 10.0.0.1:3 is up as unknown

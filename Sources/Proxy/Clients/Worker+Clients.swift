@@ -73,6 +73,7 @@ extension Worker {
     /// The client is gone: its requests may still run, their replies have nobody to go to.
     func forget(_ session: SessionPointer) {
         abandonRuns(session)
+        if session.pointee.reference != nil { dropReference(session) }
         if let pinned = session.pointee.pinned {
             session.pointee.pinned = nil
             statistics.pinnedClients -= 1

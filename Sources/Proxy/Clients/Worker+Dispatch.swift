@@ -15,7 +15,7 @@ extension Worker {
     @inline(__always)
     func handle(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int) -> Verdict {
         let name = parser.arguments[0]
-        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
+        let index = routes.find(start + Int(name.offset), Int(name.length))
         if session.pointee.isPlain && index >= 0 && pausedUntil <= now {
             let route = routes[index]
             switch route.handler {
@@ -224,7 +224,7 @@ extension Worker {
         guard node >= 0 else { return waitForNode(session, isWrite: false) }
         var connection = sharedConnection(session.pointee.lane, node)
         if connection.pointee.state == .waiting {
-            let other = readNodeInstead(of: node, session)
+            let other = session.pointee.writesOutstanding > 0 ? node : readNode(insteadOf: node, session)
             if other != node { connection = sharedConnection(session.pointee.lane, other) }
         }
         return forward(session, start, length, connection, isWrite: false, commandClass)
@@ -239,18 +239,20 @@ extension Worker {
         return forward(session, start, length, connection, isWrite: true, commandClass)
     }
 
-    /// The connection to a replica is not there: another node for this client's read, if there is one.
+    /// A node other than `failed` for this client's read, one to which its lane has a connection or may get one; `failed` itself
+    /// if there is none.
     @inline(never)
-    private func readNodeInstead(of node: Int, _ session: SessionPointer) -> Int {
-        guard node != master || session.pointee.writesOutstanding == 0 else { return node }
+    func readNode(insteadOf failed: Int, _ session: SessionPointer) -> Int {
+        let policy = session.pointee.readFrom ?? options.readFrom
         var avoided = NodeSet()
-        avoided.insert(node)
-        var candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        avoided.insert(failed)
+        var candidate = selectReadNode(policy, avoiding: avoided)
         while candidate >= 0, sharedConnection(session.pointee.lane, candidate).pointee.state == .waiting {
             avoided.insert(candidate)
-            candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+            candidate = selectReadNode(policy, avoiding: avoided)
         }
-        return candidate >= 0 ? candidate : node
+        if candidate >= 0 { return candidate }
+        return nodes[failed].isMember ? failed : selectReadNode(policy, avoiding: NodeSet())
     }
 
     @inline(__always)

@@ -5,7 +5,7 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
-    private static var slowMilliseconds: Int { 1_000 }
+    private static var slowMilliseconds: Int { 300 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -193,11 +193,7 @@ extension Worker {
             // Behind a write of the same pipeline, wherever that is now.
             target = master
         } else if isRead {
-            var avoided = NodeSet()
-            avoided.insert(failed)
-            let policy = session.pointee.readFrom ?? options.readFrom
-            let other = selectReadNode(policy, avoiding: avoided)
-            target = other >= 0 ? other : selectReadNode(policy, avoiding: NodeSet())
+            target = readNode(insteadOf: failed, session)
         } else {
             target = master
         }
@@ -356,9 +352,7 @@ extension Worker {
             if connection.pointee.node == master { doubtMaster(connection) }
             target = master
         } else {
-            var avoided = NodeSet()
-            avoided.insert(connection.pointee.node)
-            target = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+            target = readNode(insteadOf: connection.pointee.node, session)
         }
         var last: RunPointer
         if target >= 0 {
@@ -457,6 +451,17 @@ extension Worker {
             }
             giveUp(run, of: session, on: connection)
         }
+    }
+
+    /// A connection that was set aside and whose replies nobody waits for any more is of no use.
+    func endForsaken(_ connection: ConnectionPointer) {
+        guard connection.pointee.role == .detached else { return }
+        var next = connection.pointee.firstRun
+        while let run = next {
+            if run.pointee.session != nil { return }
+            next = run.pointee.nextOfConnection
+        }
+        endDetached(connection)
     }
 
     /// Answers for a run in its node's stead and leaves it to the connection, to count the late replies off.

@@ -115,11 +115,12 @@ extension Worker {
 
     private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
         let line = problem.hasPrefix("-") ? problem : "-MASTERDOWN \(problem)"
+        let isRefusedByMaster = problem.hasPrefix("-WRONGPASS") && connection.pointee.node == master
         wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
         let lane = connection.pointee.lane
         lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
         // Closes clients, and this connection with them if it belongs to one: so it comes last.
-        if problem.hasPrefix("-WRONGPASS") { dismissUser(lane) }
+        if isRefusedByMaster { dismissUser(lane) }
         return count
     }
 
@@ -294,7 +295,7 @@ extension Worker {
         }
     }
 
-    private func endDetached(_ connection: ConnectionPointer) {
+    func endDetached(_ connection: ConnectionPointer) {
         if let owner = connection.pointee.owner {
             owner.pointee.detached = nil
             connection.pointee.owner = nil
