@@ -275,7 +275,9 @@ final class Bench {
         let worker = workers[index]
         var isActive = false
         var reads = isPieced ? 1 + random.below(3) : Int.max
-        while reads > 0, self.socket(index, socket.link) === socket {
+        // As much as the runtime reads from one link in a turn.
+        var budget = 256 << 10
+        while reads > 0, budget > 0, self.socket(index, socket.link) === socket {
             reads -= 1
             if socket.inbound.isEmpty {
                 guard socket.isEnded else { break }
@@ -291,7 +293,9 @@ final class Bench {
                 break
             }
             let limit = isPieced ? 1 + random.below(socket.inbound.count > 5_000 ? 80_000 : random.below(4) == 0 ? 4096 : 40) : readLimit
-            worker.received(socket.link, count: socket.inbound.move(into: space, limit: limit))
+            let count = socket.inbound.move(into: space, limit: limit)
+            budget -= count
+            worker.received(socket.link, count: count)
             isActive = true
         }
         return isActive
