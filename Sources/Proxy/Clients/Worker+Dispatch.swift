@@ -99,7 +99,7 @@ extension Worker {
         }
         switch route.handler {
         case .read: return forwardRead(session, start, length, route.commandClass)
-        case .master, .container, .exec, .discard, .unwatch, .clientCaching:
+        case .master, .container, .exec, .discard, .unwatch, .clientCaching, .clientTrackingInfo:
             return forwardToMaster(session, start, length, route.commandClass)
         case .scan, .keyScan: return forwardScan(session, start, length, route)
         case .info: return forwardInfo(session, start, length)

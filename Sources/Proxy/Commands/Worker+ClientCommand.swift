@@ -318,6 +318,21 @@ extension Worker {
 
     // MARK: - TRACKING
 
+    /// Puts the id that the redirected-to client has here in place of the one that the master knows it by.
+    func renameRedirect(_ run: RunPointer, _ session: SessionPointer) {
+        guard session.pointee.redirect > 0 else { return }
+        let reply = Array(UnsafeBufferPointer(start: run.pointee.stash.bytes, count: run.pointee.stash.count))
+        let key = Array("redirect\r\n:".utf8)
+        guard let found = (0..<max(0, reply.count - key.count)).first(where: { reply[$0..<($0 + key.count)].elementsEqual(key) }),
+            let end = reply[(found + key.count)...].firstIndex(of: 13)
+        else { return }
+        var changed = ByteQueue()
+        changed.append(Array(reply[..<(found + key.count)]))
+        changed.append(Array(String(session.pointee.redirect).utf8))
+        changed.append(Array(reply[end...]))
+        run.pointee.stash = changed
+    }
+
     /// CLIENT TRACKING needs the reads it tracks on its own connection. A REDIRECT names one of the proxy's clients: the master
     /// is told that client's private connection instead.
     func handleTracking(

@@ -5,7 +5,9 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
+    /// How long a shared connection may be busy with one request before it is left to it; a script is expected to be slow.
     private static var slowMilliseconds: Int { 300 }
+    private static var slowScriptMilliseconds: Int { 50 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -321,9 +323,11 @@ extension Worker {
     /// busy server can at least say that it is busy.
     func leaveSlow(_ connection: ConnectionPointer) {
         guard connection.pointee.role == .shared, connection.pointee.state == .ready, let run = connection.pointee.firstRun,
-            run.pointee.issuedAt.adding(milliseconds: Self.slowMilliseconds) <= now,
             connection.pointee.sentEnd > run.pointee.logStart
         else { return }
+        let isScript = Int(run.pointee.commandClass) == Statistics.CommandClass.script.rawValue
+        let patience = isScript ? Self.slowScriptMilliseconds : Self.slowMilliseconds
+        guard run.pointee.issuedAt.adding(milliseconds: patience) <= now else { return }
         detach(connection, run)
     }
 

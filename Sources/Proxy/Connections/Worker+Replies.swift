@@ -250,6 +250,8 @@ extension Worker {
             if !isNull && (type == UInt8(ascii: "*")) { switchDatabase(session, connection, run.pointee.detail) }
         case .cursor:
             tagCursor(run, nodes[connection.pointee.node].cursorTag)
+        case .trackingInfo:
+            renameRedirect(run, session)
         case .info:
             addProxySection(run, session)
         case .refusedInTransaction:

@@ -105,7 +105,7 @@ struct RouteTable: ~Copyable {
             command.group == "scripting" ? .script
                 : command.group == "pubsub" ? .pubsub : command.flags.contains(.write) ? .write : .other
         case .info, .administrative, .impossible, .denied: .other
-        case .clientTracking, .clientCaching, .clientNoTouch: .other
+        case .clientTracking, .clientCaching, .clientTrackingInfo, .clientNoTouch: .other
         case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
             .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir, .proxy:
             .local
