@@ -77,6 +77,8 @@ extension Worker {
 
     private func becomeUser(_ session: SessionPointer, _ identity: Identity, protocolVersion: UInt8) {
         session.pointee.isAuthenticated = true
+        // A private connection stays what it is, on a database that may not be its lane's.
+        guard session.pointee.pinned == nil else { return updateIsPlain(session) }
         move(session, to: lane(identity, protocolVersion: protocolVersion, database: session.pointee.database))
         updateIsPlain(session)
     }
@@ -126,10 +128,10 @@ extension Worker {
 
     /// Ends a lane that nobody uses and nobody is waiting to use.
     private func closeIfUnwanted(_ lane: LanePointer) {
-        guard lane.pointee.sessions == 0,
-            !connections.pointers.contains(where: { $0.pointee.lane == lane && !$0.pointee.greetingWaiters.isEmpty })
-        else { return }
-        closeLane(lane)
+        let isWanted = connections.pointers.contains {
+            $0.pointee.lane == lane && (!$0.pointee.greetingWaiters.isEmpty || $0.pointee.owner != nil)
+        }
+        if lane.pointee.sessions == 0 && !isWanted { closeLane(lane) }
     }
 
     /// Takes equally long wherever the difference is.

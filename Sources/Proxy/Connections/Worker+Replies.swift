@@ -365,7 +365,10 @@ extension Worker {
         case .subscriptionCount(let isShard, let isPattern):
             countSubscription(session, frame, isShard: isShard, isPattern: isPattern)
             // Should the connection break before the marker, nothing tells how many confirmations are missing.
-            if let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker { run.pointee.isMidReply = true }
+            if let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker {
+                run.pointee.isMidReply = true
+                run.pointee.detail = 1
+            }
             writeCopy(session, start, frame.count)
         case .marker:
             guard let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker else {
@@ -379,9 +382,16 @@ extension Worker {
                 writeCopy(session, start, frame.count)
                 return
             }
-            if run.pointee.kind == .untilMarker {
+            if run.pointee.kind == .untilMarker && run.pointee.detail == 0 {
                 // An error instead of confirmations.
+                run.pointee.detail = 1
                 deliver(run, start, frame.count, false)
+                return
+            }
+            if run.pointee.kind == .untilMarker {
+                // The marker was refused: the node is loading, or the user may not say PING.
+                run.pointee.remaining = 0
+                finish(run, of: connection)
                 return
             }
             run.pointee.remaining -= 1

@@ -15,7 +15,7 @@ struct Run: ~Copyable {
         /// Answered by the proxy itself: on no connection.
         case local
         /// Replies pass through up to and without the reply to a marker PING that was sent behind the request, since nothing
-        /// else tells how many frames SUBSCRIBE and its like answer.
+        /// else tells how many frames SUBSCRIBE and its like answer. `detail` is 1 once the request's own answer has begun.
         case untilMarker
         /// EXEC of a transaction with a SELECT in it: its reply says whether the database `detail` is in force.
         case exec
