@@ -121,11 +121,17 @@ extension Worker {
     }
 
     func answerUpstreamIDQuestions(_ connection: ConnectionPointer) {
-        guard !upstreamIDQuestions.isEmpty, let link = connection.pointee.link else { return }
+        guard let link = connection.pointee.link else { return }
+        answerUpstreamIDQuestions(link, connection.pointee.upstreamID)
+    }
+
+    /// Answers who asked for the id of the connection with this link; 0 if there will be none.
+    func answerUpstreamIDQuestions(_ link: LinkID, _ id: Int) {
+        guard !upstreamIDQuestions.isEmpty else { return }
         for question in upstreamIDQuestions where question.connection == link {
             effects.append(
                 .post(
-                    .answer(.count(connection.pointee.upstreamID), number: question.number, from: loop), to: question.from))
+                    .answer(.count(id), number: question.number, from: loop), to: question.from))
         }
         upstreamIDQuestions.removeAll { $0.connection == link }
     }

@@ -14,7 +14,14 @@ extension Worker {
         tickSessions()
         if nextSlowTick <= now {
             nextSlowTick = now.adding(milliseconds: Self.slowTickMilliseconds)
+            for lane in lanes {
+                let stale = lane.pointee.idle.prefix {
+                    $0.pointee.since.adding(milliseconds: Self.laneIdleMilliseconds) <= now
+                }
+                for connection in stale { end(connection) }
+            }
             for lane in lanes.dropFirst() where lane.pointee.sessions == 0 {
+                guard !connections.pointers.contains(where: { $0.pointee.lane == lane && $0.pointee.owner != nil }) else { continue }
                 if lane.pointee.unusedSince.adding(milliseconds: Self.laneIdleMilliseconds) <= now { closeLane(lane) }
             }
         }
@@ -41,6 +48,7 @@ extension Worker {
             }
             if connections.holds(connection) { expireRequests(connection) }
             if connections.holds(connection) { leaveSlow(connection) }
+            if connections.holds(connection) { endForsaken(connection) }
         }
     }
 

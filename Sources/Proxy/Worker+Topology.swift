@@ -9,19 +9,20 @@ extension Worker {
         let oldMaster = master
         master = -1
         var present = NodeSet()
+        var fallen = NodeSet()
         for state in fresh.nodes {
             guard let node = slot(for: state) else { continue }
             present.insert(node)
-            update(node, state)
+            if update(node, state) { fallen.insert(node) }
             if state.isMaster { master = node }
         }
+        // Only now, since requests are sent to other nodes by what is known of those.
+        for node in 0..<nodeCount where fallen.contains(node) { loseAll(node, reason: "the health check failed") }
         for node in 0..<nodeCount where nodes[node].isMember && !present.contains(node) { retire(node) }
         choices.forget()
         if master != oldMaster { masterChanged(from: oldMaster) }
         if master >= 0 {
             sessions.forEach { session in
-                guard session.pointee.pauses.contains(.noMaster) else { return }
-                session.pointee.pauseDeadline = .never
                 self.resume(session, .noMaster)
             }
             warmUp()
@@ -50,7 +51,9 @@ extension Worker {
         return nodeCount - 1
     }
 
-    private func update(_ node: Int, _ state: NodeState) {
+    /// True if the node is to be given up: a replica that does not answer its health check does not answer reads either, and
+    /// they are asked again elsewhere. The master is left alone: its writes could not be asked again, and it may only be busy.
+    private func update(_ node: Int, _ state: NodeState) -> Bool {
         let wasDown = if case .down = nodes[node].state.health { true } else { false }
         let isDown = if case .down = state.health { true } else { false }
         if nodes[node].state.runID != state.runID && !state.runID.isEmpty { scripts.forget() }
@@ -61,9 +64,7 @@ extension Worker {
         nodes[node].isInZone = options.zone != nil && state.zone == options.zone
         nodes[node].weight = max(1, state.weight)
         nodes[node].cursorTag = CursorTag.make(endpoint: state.endpoint, runID: state.runID)
-        // A replica that does not answer its health check does not answer reads either: they are asked again elsewhere. The
-        // master is left alone: its writes could not be asked again, and it may only be busy.
-        if isDown && !wasDown && !state.isMaster { loseAll(node, reason: "the health check failed") }
+        return isDown && !wasDown && !state.isMaster
     }
 
     private func retire(_ node: Int) {

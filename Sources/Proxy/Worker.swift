@@ -43,6 +43,8 @@ package final class Worker {
     // MARK: The turn
     let arena = UnsafeMutablePointer<UInt8>.allocate(capacity: Worker.arenaSize)
     var arenaUsed = 0
+    /// Clients whose output refers to the arena.
+    var referencing = 0
     /// Where the bytes that `received` reports begin, unfinished ones of earlier reads included.
     var readStart: UnsafeMutablePointer<UInt8>
     var readCarried = 0
@@ -120,8 +122,10 @@ package final class Worker {
         self.now = now
         wallClock = wallClockMilliseconds
         turn &+= 1
+        if referencing > 0 { materialiseReferences() }
         arenaUsed = 0
-        choices.forget()
+        choices.age()
+        links.recycle()
     }
 
     /// Where the next bytes of this link go; empty while the worker wants none (the driver then remembers that the link may be
@@ -244,6 +248,7 @@ package final class Worker {
 
     /// Copies what clients' output still refers to in the arena, so that the arena can be used from its beginning again.
     private func materialiseReferences() {
+        guard referencing > 0 else { return }
         sessions.forEach { session in
             guard session.pointee.referenceCount > 0 else { return }
             self.materialise(session)

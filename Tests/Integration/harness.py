@@ -610,7 +610,7 @@ class Cutter:
         self._pairs.add(pair)
         try:
             await asyncio.gather(self._requests(reader, node_writer, pair, state), self._replies(node_reader, writer, pair, state))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._pairs.discard(pair)

@@ -86,12 +86,12 @@ def test_stopped_replica_delays_reads_for_seconds_at_most_and_others_not_at_all(
         time.sleep(0.5)
         own_topology.replicas[0].pause()
         stopped = load.elapsed
-        time.sleep(5.5)
+        time.sleep(3.7)
         own_topology.replicas[0].resume()
         time.sleep(0.5)
     assert load.errors == [] and writers.errors == []
-    assert load.slowest < 5, "a read waited for a stopped replica"
-    assert load.slowest_after(stopped + 5) < 1, "reads are still sent to the stopped replica"
+    assert load.slowest < 3, "a read waited for a stopped replica"
+    assert load.slowest_after(stopped + 3.2) < 1, "reads are still sent to the stopped replica"
     assert writers.slowest < 1, "writes waited for a stopped replica"
 
 
@@ -232,7 +232,7 @@ def test_write_never_sent_is_retried_until_the_master_is_back(own_topology, make
 
 def test_master_down_is_said_clearly(own_topology, make_proxy):
     prepare(own_topology)
-    proxy = make_proxy(own_topology, "request-timeout 1000")
+    proxy = make_proxy(own_topology, "request-timeout 400")
     with proxy.connect(timeout=8) as client:
         own_topology.master.kill()
         wait_until(lambda: not any(node.is_master for node in proxy.nodes().values()), 8, 0.1)
@@ -281,7 +281,7 @@ def test_node_that_is_not_a_master_gets_no_writes(own_topology, make_proxy):
     """`master` names a node whose ROLE says slave: made writable, so that a write would be taken."""
     wrong, other = own_topology.replicas
     wrong.command("CONFIG", "SET", "replica-read-only", "no")
-    proxy = make_proxy(own_topology, "request-timeout 1000", master=wrong.port, replicas=[other.port], wait=False)
+    proxy = make_proxy(own_topology, "request-timeout 400", master=wrong.port, replicas=[other.port], wait=False)
     wait_until(proxy.answers, 5)
     with proxy.connect(timeout=8) as client:
         for _ in range(3):
@@ -381,6 +381,7 @@ def test_replica_in_full_sync_gets_no_reads(make_topology, make_proxy):
     control = topology.master.control
     control.send_bytes(b"".join(encode("SET", f"k{i}", "v") for i in range(400)))
     control.replies(400)
+    topology.synchronise()
     topology.master.command("CONFIG", "SET", "rdb-key-save-delay", "8000")
     fresh = topology.add_replica("--replica-serve-stale-data", "yes")
     proxy = make_proxy(topology, expect_replicas=False)
@@ -495,7 +496,7 @@ def test_huge_reply_that_is_not_read_delays_nobody(topology, make_proxy):
             assert len(lazy.read(15).value) == 30_000_000
 
 
-def test_name_is_resolved_again_on_reconnect_and_localhost_works(topology, make_proxy):
+def test_nodes_can_be_given_by_host_name(topology, make_proxy):
     proxy = make_proxy(topology, master=f"localhost:{topology.master.port}", replicas=[f"localhost:{replica.port}" for replica in topology.replicas])
     with proxy.connect() as client:
         client.ok("SET", "k", "v")

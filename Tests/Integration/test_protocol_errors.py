@@ -83,7 +83,7 @@ def test_tolerates_what_redis_tolerates(data, topology, master_proxy):
 def test_limits_before_authentication(make_topology, make_proxy):
     """networking.c: an unauthenticated client may send at most 10 arguments of 16 KiB."""
     topology: Topology = make_topology(password="secret")
-    proxy = make_proxy(topology, "requirepass secret")
+    proxy = make_proxy(topology, "requirepass secret", password="secret")
     for data in (b"*11\r\n", b"*1\r\n$16385\r\n"):
         answers = []
         for port in (topology.master.port, proxy.port):

@@ -54,8 +54,8 @@ extension Worker {
         forget(session)
     }
 
-    /// The client is gone: its requests may still run, their replies have nobody to go to.
-    func forget(_ session: SessionPointer) {
+    /// Nobody waits any more for what the client has asked for.
+    func abandonRuns(_ session: SessionPointer) {
         var next = session.pointee.firstRun
         while let run = next {
             next = run.pointee.nextOfSession
@@ -66,6 +66,14 @@ extension Worker {
         }
         session.pointee.firstRun = nil
         session.pointee.lastRun = nil
+        session.pointee.outstanding = 0
+        session.pointee.writesOutstanding = 0
+    }
+
+    /// The client is gone: its requests may still run, their replies have nobody to go to.
+    func forget(_ session: SessionPointer) {
+        abandonRuns(session)
+        if session.pointee.reference != nil { dropReference(session) }
         if let pinned = session.pointee.pinned {
             session.pointee.pinned = nil
             statistics.pinnedClients -= 1

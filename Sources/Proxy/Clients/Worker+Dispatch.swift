@@ -15,7 +15,7 @@ extension Worker {
     @inline(__always)
     func handle(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int) -> Verdict {
         let name = parser.arguments[0]
-        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
+        let index = routes.find(start + Int(name.offset), Int(name.length))
         if session.pointee.isPlain && index >= 0 && pausedUntil <= now {
             let route = routes[index]
             switch route.handler {
@@ -42,7 +42,12 @@ extension Worker {
             return handleRenamed(session, start, original)
         }
         let index = resolve(topIndex, start)
-        let route = topIndex < 0 ? unknownRoute(start) : routes[index]
+        return handleKnown(session, start, length, index, topIndex < 0 ? unknownRoute(start) : routes[index])
+    }
+
+    private func handleKnown(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ index: Int, _ route: RouteTable.Route
+    ) -> Verdict {
         session.pointee.lastCommand = index
         session.pointee.commandCount &+= 1
 
@@ -50,7 +55,7 @@ extension Worker {
             reply(session, error: refusal)
             return .taken
         }
-        if topIndex < 0 && isCrossProtocol(start) {
+        if index < 0 && isCrossProtocol(start) {
             close(session, reason: "possible cross-protocol attack: it speaks HTTP")
             return .sessionEnded
         }
@@ -63,6 +68,11 @@ extension Worker {
             updateIsPlain(session)
         }
         if verdict == .waits { session.pointee.commandCount &-= 1 }
+        if verdict == .taken && session.pointee.pauseDeadline != .never {
+            // It was for this request.
+            session.pointee.pauseDeadline = .never
+            updateIsPlain(session)
+        }
         return verdict
     }
 
@@ -142,18 +152,16 @@ extension Worker {
             let index = resolve(routes.commands.find(original), first)
             var route = routes[index]
             // The old name is refused; under the new one the command is what it was.
-            if route.handler == .denied { route = routes.underlying(index, options) }
-            session.pointee.lastCommand = index
-            let verdict: Verdict
-            if !session.pointee.isAuthenticated, let refusal = refusalBeforeAuthentication(first, index, route) {
-                reply(session, error: refusal)
-                verdict = .taken
-            } else {
-                verdict = dispatch(session, first, buffer.count, index, route)
-            }
+            if route.handler == .denied && !isDenied(index, original) { route = routes.underlying(index, options) }
+            let verdict = handleKnown(session, first, buffer.count, index, route)
             parser.restoreLength(outerLength)
             return verdict
         }
+    }
+
+    /// `deny-command` names it, by whatever name it is called here.
+    private func isDenied(_ index: Int, _ original: String) -> Bool {
+        options.deniedCommands.contains(original) || (index >= 0 && options.deniedCommands.contains(routes.commands[index].name))
     }
 
     /// What Redis says to a command it doesn't know.
@@ -216,7 +224,7 @@ extension Worker {
         guard node >= 0 else { return waitForNode(session, isWrite: false) }
         var connection = sharedConnection(session.pointee.lane, node)
         if connection.pointee.state == .waiting {
-            let other = readNodeInstead(of: node, session)
+            let other = session.pointee.writesOutstanding > 0 ? node : readNode(insteadOf: node, session)
             if other != node { connection = sharedConnection(session.pointee.lane, other) }
         }
         return forward(session, start, length, connection, isWrite: false, commandClass)
@@ -231,18 +239,20 @@ extension Worker {
         return forward(session, start, length, connection, isWrite: true, commandClass)
     }
 
-    /// The connection to a replica is not there: another node for this client's read, if there is one.
+    /// A node other than `failed` for this client's read, one to which its lane has a connection or may get one; `failed` itself
+    /// if there is none.
     @inline(never)
-    private func readNodeInstead(of node: Int, _ session: SessionPointer) -> Int {
-        guard node != master || session.pointee.writesOutstanding == 0 else { return node }
+    func readNode(insteadOf failed: Int, _ session: SessionPointer) -> Int {
+        let policy = session.pointee.readFrom ?? options.readFrom
         var avoided = NodeSet()
-        avoided.insert(node)
-        var candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+        avoided.insert(failed)
+        var candidate = selectReadNode(policy, avoiding: avoided)
         while candidate >= 0, sharedConnection(session.pointee.lane, candidate).pointee.state == .waiting {
             avoided.insert(candidate)
-            candidate = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+            candidate = selectReadNode(policy, avoiding: avoided)
         }
-        return candidate >= 0 ? candidate : node
+        if candidate >= 0 { return candidate }
+        return nodes[failed].isMember ? failed : selectReadNode(policy, avoiding: NodeSet())
     }
 
     @inline(__always)

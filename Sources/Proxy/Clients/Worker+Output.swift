@@ -30,6 +30,7 @@ extension Worker {
         } else {
             if session.pointee.referenceCount > 0 { materialise(session) }
             if session.pointee.output.isEmpty || count >= Self.referenceThreshold {
+                referencing += 1
                 session.pointee.reference = bytes
                 session.pointee.referenceCount = count
             } else {
@@ -57,8 +58,14 @@ extension Worker {
     func materialise(_ session: SessionPointer) {
         guard let reference = session.pointee.reference else { return }
         session.pointee.output.append(reference, session.pointee.referenceCount)
+        dropReference(session)
+    }
+
+    @inline(__always)
+    func dropReference(_ session: SessionPointer) {
         session.pointee.reference = nil
         session.pointee.referenceCount = 0
+        referencing -= 1
     }
 
     @inline(never)
@@ -91,8 +98,7 @@ extension Worker {
         if let reference = session.pointee.reference {
             let fromReference = count - fromOutput
             if fromReference == session.pointee.referenceCount {
-                session.pointee.reference = nil
-                session.pointee.referenceCount = 0
+                dropReference(session)
             } else {
                 session.pointee.reference = reference + fromReference
                 session.pointee.referenceCount -= fromReference
@@ -125,7 +131,7 @@ extension Worker {
             writeCopy(session, bytes, count)
             return
         }
-        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone {
+        if let last = session.pointee.lastRun, last.pointee.kind == .local, last.pointee.isDone, !last.pointee.isSilent {
             last.pointee.stash.append(bytes, count)
             return
         }
@@ -187,7 +193,10 @@ extension Worker {
                 if !run.pointee.isSilent {
                     writeCopy(session, UnsafeRawPointer(run.pointee.stash.bytes), run.pointee.stash.count)
                 }
+                // From here on the client has a part of a reply that may break off.
+                run.pointee.isMidReply = !run.pointee.isDone && run.pointee.stash.count > run.pointee.stashWhole
                 run.pointee.stash.removeAll()
+                run.pointee.stashWhole = 0
             }
             guard run.pointee.isDone else { return }
             session.pointee.firstRun = run.pointee.nextOfSession

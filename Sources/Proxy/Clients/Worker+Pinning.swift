@@ -18,6 +18,7 @@ extension Worker {
         guard let connection = takeExclusive(session) else { return waitForNode(session, isWrite: true) }
         session.pointee.pinned = connection
         session.pointee.isPlain = false
+        session.pointee.pauseDeadline = .never
         statistics.pinnedClients += 1
         return nil
     }
@@ -374,7 +375,8 @@ extension Worker {
             return refuseLongRequest(session)
         }
         guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, session.pointee.isAuthenticated,
-            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy
+            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy,
+            !session.pointee.isTransactionLost, !session.pointee.isWatchLost
         else { return .waits }
         let name = parser.arguments[0]
         let index = routes.commands.find(start + Int(name.offset), Int(name.length))
@@ -382,15 +384,20 @@ extension Worker {
         guard index >= 0, !route.handler.needsArguments, pausedUntil <= now else { return .waits }
         let expected = parser.expectedArguments
         session.pointee.lastCommand = index
-        if let verdict = pin(session) { return verdict == .taken ? .waits : verdict }
-        session.pointee.pins.insert(.single)
+        let verdict = pin(session)
+        if let verdict, verdict != .taken { return verdict }
         session.pointee.commandCount &+= 1
         session.pointee.stream = RequestStream(arguments: expected, bulkLimit: options.protoMaxBulkLength)
         session.pointee.streamedBytes = 0
+        session.pointee.isPlain = false
         var header = 0
         while start[header] != UInt8(ascii: "\n") { header += 1 }
         header += 1
-        enqueuePinned(session, start, header, route)
+        // Without a connection it has been refused: the rest is read and dropped.
+        if verdict == nil {
+            session.pointee.pins.insert(.single)
+            enqueuePinned(session, start, header, route)
+        }
         return passThrough(session, start + header, count - header) == nil ? .sessionEnded : .taken
     }
 
@@ -406,7 +413,7 @@ extension Worker {
 
     /// Passes on what belongs to the request that is being streamed; returns how many bytes, or nil if the client had to go.
     func passThrough(_ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int? {
-        guard var stream = session.pointee.stream, let connection = session.pointee.pinned else { return count }
+        guard var stream = session.pointee.stream else { return count }
         var used = 0
         let outcome = stream.feed(bytes, count, consumed: &used)
         session.pointee.stream = stream
@@ -415,26 +422,31 @@ extension Worker {
             _ = refuseLongRequest(session)
             return nil
         }
-        connection.pointee.log.append(bytes, used)
-        connection.pointee.logEnd += used
-        if let run = connection.pointee.lastRun, run.pointee.session == session {
-            run.pointee.logEnd = connection.pointee.logEnd
-            run.pointee.issuedAt = now
+        if let connection = session.pointee.pinned {
+            connection.pointee.log.append(bytes, used)
+            connection.pointee.logEnd += used
+            if let run = connection.pointee.lastRun, run.pointee.session == session {
+                run.pointee.logEnd = connection.pointee.logEnd
+                run.pointee.issuedAt = now
+            }
+            markDirty(connection)
         }
-        markDirty(connection)
         switch outcome {
         case .unfinished:
-            if connection.pointee.unsent > Self.nodeHighWater { pause(session, .nodeFull) }
+            if let connection = session.pointee.pinned, connection.pointee.unsent > Self.nodeHighWater { pause(session, .nodeFull) }
         case .finished:
             session.pointee.stream = nil
+            updateIsPlain(session)
             if session.pointee.firstRun == nil { unpinIfPossible(session) }
         case .malformed(let text):
             session.pointee.stream = nil
             statistics.protocolErrors += 1
-            // The node waits for the rest of a request that will never come: its connection ends with the client's.
+            // The node waits for the rest of a request that will never come: its connection ends here, and so does what the
+            // client waits for.
+            dropPinned(session)
+            abandonRuns(session)
             writeCopy(session, Array("-ERR Protocol error: \(text)\r\n".utf8))
             closeAfterReplies(session)
-            dropPinned(session)
         }
         return used
     }

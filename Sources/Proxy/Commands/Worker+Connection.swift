@@ -56,6 +56,7 @@ extension Worker {
         let user = parser.argumentCount == 3 ? argument(1, start) : nil
         switch authenticate(session, user: user, password: argument(parser.argumentCount - 1, start)) {
         case .accepted(let identity):
+            if isBound(session, to: identity) { return .taken }
             becomeUser(session, identity, protocolVersion: session.pointee.protocolVersion)
             replyOK(session)
         case .refused(let line):
@@ -64,6 +65,14 @@ extension Worker {
             return .waits
         }
         return .taken
+    }
+
+    /// A private connection has logged in as somebody: the client that has it can't become somebody else.
+    private func isBound(_ session: SessionPointer, to identity: Identity) -> Bool {
+        guard session.pointee.pinned != nil, identity != session.pointee.lane.pointee.identity else { return false }
+        reply(
+            session, error: "ERR the user can't be changed while this connection has subscriptions, watched keys or tracking")
+        return true
     }
 
     private func becomeUser(_ session: SessionPointer, _ identity: Identity, protocolVersion: UInt8) {
@@ -112,7 +121,15 @@ extension Worker {
     }
 
     private func forgetLane(_ identity: Identity) {
-        for lane in lanes where lane.pointee.identity == identity && lane.pointee.sessions == 0 { closeLane(lane) }
+        for lane in lanes where lane.pointee.identity == identity { closeIfUnwanted(lane) }
+    }
+
+    /// Ends a lane that nobody uses and nobody is waiting to use.
+    private func closeIfUnwanted(_ lane: LanePointer) {
+        guard lane.pointee.sessions == 0,
+            !connections.pointers.contains(where: { $0.pointee.lane == lane && !$0.pointee.greetingWaiters.isEmpty })
+        else { return }
+        closeLane(lane)
     }
 
     /// Takes equally long wherever the difference is.
@@ -173,7 +190,9 @@ extension Worker {
         var identity = session.pointee.lane.pointee.identity
         if let credentials {
             switch authenticate(session, user: credentials.user, password: credentials.password) {
-            case .accepted(let accepted): identity = accepted
+            case .accepted(let accepted):
+                if isBound(session, to: accepted) { return .taken }
+                identity = accepted
             case .refused(let line):
                 reply(session, line)
                 return .taken
@@ -234,6 +253,8 @@ extension Worker {
         if let failure = session.pointee.greetingFailure {
             session.pointee.greetingFailure = nil
             session.pointee.isGreeted = false
+            closeIfUnwanted(
+                lane(current.pointee.identity, protocolVersion: current.pointee.protocolVersion, database: database))
             reply(session, failure)
             return .taken
         }
@@ -257,10 +278,7 @@ extension Worker {
         if session.pointee.pinned == nil && mustDrain(session) { return .waits }
         if session.pointee.pinned != nil {
             // What is still out belongs to the state that is given up, but its replies are owed.
-            if session.pointee.firstRun != nil && session.pointee.pins.isDisjoint(with: [.monitor]) {
-                pause(session, .draining)
-                return .waits
-            }
+            if mustDrain(session) { return .waits }
             dropPinned(session)
         }
         session.pointee.isTransactionLost = false

@@ -60,7 +60,6 @@ extension Worker {
         changed.append(section)
         changed.append("\r\n")
         run.pointee.stash = changed
-        session.pointee.infoSection = ""
     }
 
     private func proxySection(_ statistics: Statistics) -> String {

@@ -5,7 +5,7 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
-    private static var slowMilliseconds: Int { 1_000 }
+    private static var slowMilliseconds: Int { 300 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -19,6 +19,7 @@ extension Worker {
             if !isClosedByPeer { effects.append(.close(link)) }
             links.give(link)
             connection.pointee.link = nil
+            answerUpstreamIDQuestions(link, 0)
         }
         // The user may have been deleted, which closes the clients that log in as it.
         let lane = connection.pointee.lane
@@ -88,16 +89,20 @@ extension Worker {
         let sentEnd = connection.pointee.sentEnd
         connection.pointee.logEnd = 0
         connection.pointee.sentEnd = 0
-        connection.pointee.scanner = ReplyScanner()
-        connection.pointee.partial.removeAll()
-        connection.pointee.scanned = 0
-        connection.pointee.replyBytes = 0
-        connection.pointee.greeting.removeAll()
-        connection.pointee.isSocketFull = false
-        connection.pointee.isDirty = false
+        if connection.pointee.link == nil {
+            // Otherwise it is being opened, and goes on with that.
+            connection.pointee.scanner = ReplyScanner()
+            connection.pointee.partial.removeAll()
+            connection.pointee.scanned = 0
+            connection.pointee.replyBytes = 0
+            connection.pointee.greeting.removeAll()
+            connection.pointee.isSocketFull = false
+            connection.pointee.isDirty = false
+        }
         nodes[connection.pointee.node].outstanding -= connection.pointee.outstanding
         connection.pointee.outstanding = 0
         wakeWaiters(connection)
+        // What a client wanted on a connection of its own (MULTI, SUBSCRIBE, BLPOP) must not run on one that others share.
         let isRetained = connection.pointee.role != .exclusive
         while let run = next {
             next = run.pointee.nextOfConnection
@@ -108,7 +113,7 @@ extension Worker {
                 continue
             }
             let link = session.pointee.link
-            if isRetained || (run.pointee.logStart >= sentEnd && run.pointee.logStart >= logStart && session.pointee.stream == nil) {
+            if isRetained {
                 let offset = run.pointee.logStart - logStart
                 reissueAll(
                     run, of: session, bytes: UnsafePointer(log.bytes) + offset, count: run.pointee.logEnd - run.pointee.logStart,
@@ -145,20 +150,24 @@ extension Worker {
         close(run, of: session)
     }
 
+    /// Whether the request that `parser` has just found only reads, so that it may be asked twice and elsewhere.
+    private func parsedRequestIsRead(_ bytes: UnsafePointer<UInt8>) -> Bool {
+        let name = parser.arguments[0]
+        var index = routes.commands.find(bytes + Int(name.offset), Int(name.length))
+        if index >= 0, parser.argumentCount > 1, routes.commands.traits(of: index).isContainer {
+            let word = parser.arguments[1]
+            let sub = routes.commands.findSubcommand(of: index, bytes + Int(word.offset), Int(word.length))
+            if sub >= 0 { index = sub }
+        }
+        return index >= 0 && routes.commands.isReplicaEligible(index)
+    }
+
     /// Gives one request of a failed run a new place behind `behind`; returns the run that stands for it now.
     private func reissue(
         _ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ length: Int, behind: RunPointer, model: RunPointer,
         wasSent: Bool, avoiding failed: Int, reason: String
     ) -> RunPointer {
-        let name = parser.arguments[0]
-        let top = routes.commands.find(bytes + Int(name.offset), Int(name.length))
-        var index = top
-        if top >= 0, parser.argumentCount > 1, routes.commands.traits(of: top).isContainer {
-            let word = parser.arguments[1]
-            let sub = routes.commands.findSubcommand(of: top, bytes + Int(word.offset), Int(word.length))
-            if sub >= 0 { index = sub }
-        }
-        let isRead = index >= 0 && routes.commands.isReplicaEligible(index)
+        let isRead = parsedRequestIsRead(bytes)
         let expires = model.pointee.issuedAt.adding(milliseconds: holdMilliseconds)
         let failedAt = nodes[failed].endpoint
         func refusal(_ text: String) -> RunPointer {
@@ -180,12 +189,11 @@ extension Worker {
             return refusal("ERR the node that this cursor belongs to does not answer: start again with cursor 0")
         }
         let target: Int
-        if isRead {
-            var avoided = NodeSet()
-            avoided.insert(failed)
-            let policy = session.pointee.readFrom ?? options.readFrom
-            let other = selectReadNode(policy, avoiding: avoided)
-            target = other >= 0 ? other : selectReadNode(policy, avoiding: NodeSet())
+        if isRead && session.pointee.writesOutstanding > model.pointee.writes && master >= 0 {
+            // Behind a write of the same pipeline, wherever that is now.
+            target = master
+        } else if isRead {
+            target = readNode(insteadOf: failed, session)
         } else {
             target = master
         }
@@ -209,7 +217,7 @@ extension Worker {
         run.pointee.detail = model.pointee.detail
         run.pointee.commandClass = model.pointee.commandClass
         run.pointee.isSilent = model.pointee.isSilent
-        run.pointee.attempts = model.pointee.attempts + 1
+        run.pointee.attempts = model.pointee.attempts == .max ? .max : model.pointee.attempts + 1
         run.pointee.issuedAt = model.pointee.issuedAt
         run.pointee.requests = 1
         run.pointee.remaining = 1
@@ -266,7 +274,9 @@ extension Worker {
         let text =
             wasSent && !isRead
             ? "UNKNOWNOUTCOME \(nodes[node].endpoint) did not answer (\(reason)): the command may or may not have been executed"
-            : "MASTERDOWN \(nodes[node].endpoint) did not answer (\(reason))"
+            : wasSent
+                ? "MASTERDOWN \(nodes[node].endpoint) did not answer (\(reason))"
+                : "MASTERDOWN no connection to \(nodes[node].endpoint) (\(reason)): the command was not sent"
         var behind = run
         for _ in 0..<max(0, run.pointee.remaining) {
             behind = insertError(session, text, behind: behind, silent: run.pointee.isSilent)
@@ -303,6 +313,7 @@ extension Worker {
         guard connection.pointee.role == .shared, lane.pointee.shared[connection.pointee.node] == connection else { return }
         lane.pointee.shared[connection.pointee.node] = nil
         connection.pointee.role = .detached
+        holdOrder(connection)
         wakeWaiters(connection)
     }
 
@@ -334,19 +345,14 @@ extension Worker {
             UnsafeBufferPointer(start: UnsafePointer(connection.pointee.log.bytes) + position, count: parser.length))
         let requestEnd = connection.pointee.logStart + position + parser.length
 
-        let name = parser.arguments[0]
-        let index = routes.commands.find(
-            UnsafePointer(connection.pointee.log.bytes) + position + Int(name.offset), Int(name.length))
+        let isRead = parsedRequestIsRead(UnsafePointer(connection.pointee.log.bytes) + position)
         let code = String(decoding: error.prefix { $0 != 32 }, as: UTF8.self)
-        let isRead = connection.pointee.node != master || routes[index].handler == .read
         let target: Int
         if code == "-NOSCRIPT" || code == "-NOPERM" || code == "-READONLY" || !isRead {
             if connection.pointee.node == master { doubtMaster(connection) }
             target = master
         } else {
-            var avoided = NodeSet()
-            avoided.insert(connection.pointee.node)
-            target = selectReadNode(session.pointee.readFrom ?? options.readFrom, avoiding: avoided)
+            target = readNode(insteadOf: connection.pointee.node, session)
         }
         var last: RunPointer
         if target >= 0 {
@@ -395,7 +401,7 @@ extension Worker {
         var next = first.pointee.nextOfConnection
         while let run = next {
             next = run.pointee.nextOfConnection
-            guard let session = run.pointee.session, session != first.pointee.session, run.pointee.writes == 0,
+            guard let session = run.pointee.session, session != first.pointee.session, session.pointee.writesOutstanding == 0,
                 !run.pointee.kind.isCollected
             else { continue }
             let answer = runs.take()
@@ -445,6 +451,17 @@ extension Worker {
             }
             giveUp(run, of: session, on: connection)
         }
+    }
+
+    /// A connection that was set aside and whose replies nobody waits for any more is of no use.
+    func endForsaken(_ connection: ConnectionPointer) {
+        guard connection.pointee.role == .detached else { return }
+        var next = connection.pointee.firstRun
+        while let run = next {
+            if run.pointee.session != nil { return }
+            next = run.pointee.nextOfConnection
+        }
+        endDetached(connection)
     }
 
     /// Answers for a run in its node's stead and leaves it to the connection, to count the late replies off.

@@ -280,7 +280,11 @@ extension Worker {
         }
         nodes[connection.pointee.node].outstanding -= connection.pointee.outstanding
         nodes[connection.pointee.node].connections -= 1
-        if let link = connection.pointee.link { links.give(link) }
+        if let link = connection.pointee.link {
+            links.give(link)
+            answerUpstreamIDQuestions(link, 0)
+        }
+        if let owner = connection.pointee.owner, owner.pointee.detached == connection { owner.pointee.detached = nil }
         let lane = connection.pointee.lane
         if lane.pointee.shared[connection.pointee.node] == connection { lane.pointee.shared[connection.pointee.node] = nil }
         lane.pointee.idle.removeAll { $0 == connection }

@@ -88,7 +88,8 @@ extension Worker {
 
     private func takeGreeting(_ connection: ConnectionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Int {
         var position = 0
-        while position < count, connection.pointee.state == .greeting {
+        guard let link = connection.pointee.link else { return count }
+        while position < count, links.connection(link) == connection, connection.pointee.state == .greeting {
             // Greeting replies are small: each is looked at whole, so a scanner of its own starts over every time.
             var scanner = ReplyScanner()
             var used = 0
@@ -113,10 +114,13 @@ extension Worker {
     }
 
     private func failGreeting(_ connection: ConnectionPointer, _ problem: String, _ count: Int) -> Int {
-        if problem.hasPrefix("-WRONGPASS") { dismissUser(connection.pointee.lane) }
-        let line = problem.hasPrefix("-") ? problem : "-ERR \(problem)"
+        let line = problem.hasPrefix("-") ? problem : "-MASTERDOWN \(problem)"
+        let isRefusedByMaster = problem.hasPrefix("-WRONGPASS") && connection.pointee.node == master
         wakeGreetingWaiters(connection, failure: Array("\(line)\r\n".utf8))
+        let lane = connection.pointee.lane
         lose(connection, reason: "greeting refused: \(problem)", isClosedByPeer: false)
+        // Closes clients, and this connection with them if it belongs to one: so it comes last.
+        if isRefusedByMaster { dismissUser(lane) }
         return count
     }
 
@@ -182,14 +186,16 @@ extension Worker {
     @inline(__always)
     private func deliver(_ run: RunPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int, _ isArena: Bool) {
         guard count > 0, let session = run.pointee.session, !run.pointee.isSilent else { return }
+        let connection = run.pointee.connection.unsafelyUnwrapped
         session.pointee.replyBytes &+= count
         if session.pointee.firstRun == run && !run.pointee.kind.isCollected {
             if isArena { write(session, bytes, count) } else { writeCopy(session, bytes, count) }
-            run.pointee.isMidReply = run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply
+            run.pointee.isMidReply = connection.pointee.scanner.isInsideReply
         } else {
             run.pointee.stash.append(bytes, count)
-            if run.pointee.connection.unsafelyUnwrapped.pointee.scanner.isInsideReply { return }
-            run.pointee.stashWhole = run.pointee.stash.count
+            let unfinished =
+                connection.pointee.scanner.isInsideReply ? min(connection.pointee.replyBytes, run.pointee.stash.count) : 0
+            run.pointee.stashWhole = run.pointee.stash.count - unfinished
         }
     }
 
@@ -281,7 +287,7 @@ extension Worker {
 
     /// Clients that have requests on a connection which takes no more wait for the replies before they go on elsewhere: on two
     /// connections a later request could overtake an earlier one.
-    private func holdOrder(_ connection: ConnectionPointer) {
+    func holdOrder(_ connection: ConnectionPointer) {
         var next = connection.pointee.firstRun
         while let run = next {
             if let session = run.pointee.session { pause(session, .draining) }
@@ -289,7 +295,7 @@ extension Worker {
         }
     }
 
-    private func endDetached(_ connection: ConnectionPointer) {
+    func endDetached(_ connection: ConnectionPointer) {
         if let owner = connection.pointee.owner {
             owner.pointee.detached = nil
             connection.pointee.owner = nil
@@ -356,6 +362,8 @@ extension Worker {
             checkOutputLimit(session)
         case .subscriptionCount(let isShard, let isPattern):
             countSubscription(session, frame, isShard: isShard, isPattern: isPattern)
+            // Should the connection break before the marker, nothing tells how many confirmations are missing.
+            if let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker { run.pointee.isMidReply = true }
             writeCopy(session, start, frame.count)
         case .marker:
             guard let run = connection.pointee.firstRun, run.pointee.kind == .untilMarker else {

@@ -12,6 +12,8 @@ struct LinkTable: ~Copyable {
     private(set) var count = 0
     private var capacity = 256
     private var free: [UInt32] = []
+    /// Given back in this turn: the driver may not have closed their descriptors yet.
+    private var resting: [UInt32] = []
 
     init() {
         slots = .allocate(capacity: capacity)
@@ -19,6 +21,13 @@ struct LinkTable: ~Copyable {
 
     deinit {
         slots.deallocate()
+    }
+
+    /// The driver has carried out all effects: slots that were given back may be used again.
+    mutating func recycle() {
+        guard !resting.isEmpty else { return }
+        free.append(contentsOf: resting)
+        resting.removeAll(keepingCapacity: true)
     }
 
     mutating func take() -> LinkID {
@@ -51,7 +60,7 @@ struct LinkTable: ~Copyable {
         slots[slot].generation &+= 1
         slots[slot].session = nil
         slots[slot].connection = nil
-        free.append(link.slot)
+        resting.append(link.slot)
     }
 
     @inline(__always)

@@ -99,7 +99,6 @@ enum Handler: UInt8 {
     /// replicated, so one of many replicas would answer something different every time.
     static let readsForMaster: Set<String> = [
         "object|freq", "object|idletime", "object|refcount", "touch", "pfdebug", "xinfo|groups", "xinfo|consumers",
-        "xinfo|stream",
     ]
 
     /// Whether the handler looks at arguments beyond the name, so that a request has to be whole before it is handled.

@@ -2,15 +2,59 @@ import Wire
 
 /// Which node reads go to. One choice a turn and policy, not one a request: requests of a turn then leave in one batch.
 struct ReadChoices {
-    /// By `ReadFrom`; -2 for not chosen yet, -1 for none eligible.
-    private var chosen: (Int, Int, Int, Int, Int) = (-2, -2, -2, -2, -2)
+    /// Turns that a choice may be kept for while its node has nothing to do: a lone client that changed its replica with every
+    /// request would find both with cold caches.
+    private static let keptTurns: UInt8 = 8
 
+    private struct Choice {
+        /// -2 for not chosen yet, -1 for none eligible.
+        var node = -2
+        /// Of an earlier turn.
+        var previous = -2
+        var age: UInt8 = 0
+    }
+
+    private var chosen: (Choice, Choice, Choice, Choice, Choice) = (Choice(), Choice(), Choice(), Choice(), Choice())
+
+    /// A new turn begins.
+    mutating func age() {
+        Self.age(&chosen.0)
+        Self.age(&chosen.1)
+        Self.age(&chosen.2)
+        Self.age(&chosen.3)
+        Self.age(&chosen.4)
+    }
+
+    @inline(__always)
+    private static func age(_ choice: inout Choice) {
+        guard choice.node != -2 else { return }
+        choice.previous = choice.node
+        choice.node = -2
+        choice.age &+= 1
+    }
+
+    /// Nodes have changed: nothing is kept.
     mutating func forget() {
-        chosen = (-2, -2, -2, -2, -2)
+        chosen = (Choice(), Choice(), Choice(), Choice(), Choice())
+    }
+
+    /// The node of an earlier turn if it may still be kept, or -1.
+    func kept(_ policy: ReadFrom) -> Int {
+        let choice = self[choice: policy]
+        return choice.previous >= 0 && choice.age < Self.keptTurns ? choice.previous : -1
     }
 
     subscript(policy: ReadFrom) -> Int {
-        get {
+        @inline(__always) get { self[choice: policy].node }
+    }
+
+    mutating func choose(_ node: Int, for policy: ReadFrom, isKept: Bool) {
+        self[choice: policy].node = node
+        if !isKept { self[choice: policy].age = 0 }
+    }
+
+    private subscript(choice policy: ReadFrom) -> Choice {
+        @inline(__always) get {
             switch policy {
             case .master: chosen.0
             case .preferMaster: chosen.1
@@ -44,9 +88,19 @@ extension Worker {
     @inline(__always)
     func readNode(_ policy: ReadFrom) -> Int {
         let node = choices[policy]
-        if node != -2 { return node }
+        return node != -2 ? node : chooseReadNode(policy)
+    }
+
+    @inline(never)
+    private func chooseReadNode(_ policy: ReadFrom) -> Int {
+        let kept = choices.kept(policy)
+        let mayKeep = options.replicaSelection == .leastOutstanding || options.replicaSelection == .lowestLatency
+        if mayKeep, kept >= 0, nodes[kept].outstanding == 0, !isBackingOff(kept) {
+            choices.choose(kept, for: policy, isKept: true)
+            return kept
+        }
         let fresh = selectReadNode(policy, avoiding: NodeSet())
-        choices[policy] = fresh
+        choices.choose(fresh, for: policy, isKept: false)
         return fresh
     }
 

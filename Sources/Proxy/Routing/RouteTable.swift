@@ -19,6 +19,8 @@ struct RouteTable: ~Copyable {
         handler: .master, commandClass: .other, isWrite: true, needsNoAuthentication: false, isRefusedInTransaction: false)
 
     let commands: CommandTable
+    /// The same table, looked into without counting a reference for every request.
+    private let lookup: Unmanaged<CommandTable>
     private let routes: UnsafeMutablePointer<Route>
     /// `rename-command`: what a client must say, and what the nodes get.
     let renamed: [String: String]
@@ -26,6 +28,7 @@ struct RouteTable: ~Copyable {
 
     init(commands: CommandTable, options: ProxyOptions) {
         self.commands = commands
+        lookup = .passUnretained(commands)
         routes = .allocate(capacity: commands.count)
         var newNames: [String: String] = [:]
         for (old, new) in options.renamedCommands where !new.isEmpty { newNames[new] = old }
@@ -48,6 +51,12 @@ struct RouteTable: ~Copyable {
     deinit {
         routes.deinitialize(count: commands.count)
         routes.deallocate()
+    }
+
+    /// The index of a top-level command, or -1.
+    @inline(__always)
+    func find(_ name: UnsafePointer<UInt8>, _ length: Int) -> Int {
+        lookup._withUnsafeGuaranteedRef { $0.find(name, length) }
     }
 
     @inline(__always)
