@@ -33,6 +33,13 @@ package struct RequestParser: ~Copyable {
         package var authenticated = true
 
         package init() {}
+
+        /// For requests that were accepted before, whatever the limits were.
+        package static let accepted: Limits = {
+            var limits = Limits()
+            limits.bulkLength = Int(Int32.max)
+            return limits
+        }()
     }
 
     package private(set) var arguments: UnsafeMutablePointer<Argument>

@@ -352,7 +352,9 @@ extension Worker {
                 } else {
                     reply(
                         session,
-                        error: "EXECABORT Transaction discarded because the connection to the master was lost: nothing was executed")
+                        error:
+                            "EXECABORT Transaction discarded because the connection to the master was lost: nothing was executed"
+                    )
                 }
                 forget()
             case .discard:
@@ -396,21 +398,23 @@ extension Worker {
 
     /// Requests that announce more than this are passed through as they come.
     private static var heldRequest: Int { 256 << 10 }
+    /// Longest request of a command whose arguments the proxy has to see (SUBSCRIBE, SCAN, CLIENT, ...).
+    private static var longestHeldRequest: Int { 4 << 20 }
 
     /// What to do with an unfinished request: wait for the rest (`.waits`), or pass it through from here on (`.taken`).
     func holdOrPassThrough(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Verdict {
-        if count > options.queryBufferLimit { return refuseLongRequest(session) }
-        if parser.wanted > options.queryBufferLimit {
-            return refuseLongRequest(session)
-        }
-        guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, session.pointee.isAuthenticated,
-            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy,
-            !session.pointee.isTransactionLost, !session.pointee.isWatchLost
+        if count > options.queryBufferLimit || parser.wanted > options.queryBufferLimit { return refuseLongRequest(session) }
+        guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, parser.expectedArguments > parser.argumentCount
         else { return .waits }
+        if routes.hasRenames && routes.renamed[text(0, start).lowercased()] != nil { return .waits }
         let name = parser.arguments[0]
-        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
-        let route = routes[index]
-        guard index >= 0, !route.handler.needsArguments, pausedUntil <= now else { return .waits }
+        let index = routes.find(start + Int(name.offset), Int(name.length))
+        let route = index >= 0 ? routes[index] : unknownRoute(start)
+        guard !route.handler.needsArguments, !parser.isSloppy, session.pointee.isAuthenticated else {
+            // What has to be looked at whole is parsed anew with every piece that comes: not without end.
+            return count > Self.longestHeldRequest ? refuseLongRequest(session) : .waits
+        }
+        guard pausedUntil <= now, !session.pointee.isTransactionLost, !session.pointee.isWatchLost else { return .waits }
         let expected = parser.expectedArguments
         session.pointee.lastCommand = index
         let verdict = pin(session)
@@ -462,7 +466,9 @@ extension Worker {
         }
         switch outcome {
         case .unfinished:
-            if let connection = session.pointee.pinned, connection.pointee.unsent > Self.nodeHighWater { pause(session, .nodeFull) }
+            if let connection = session.pointee.pinned, connection.pointee.unsent > Self.nodeHighWater {
+                pause(session, .nodeFull)
+            }
         case .finished:
             session.pointee.stream = nil
             updateIsPlain(session)

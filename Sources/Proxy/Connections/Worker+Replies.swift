@@ -255,7 +255,8 @@ extension Worker {
         case .info:
             addProxySection(run, session)
         case .refusedInTransaction:
-            let text = session.pointee.transactionRefusals.isEmpty ? "ERR refused" : session.pointee.transactionRefusals.removeFirst()
+            let text =
+                session.pointee.transactionRefusals.isEmpty ? "ERR refused" : session.pointee.transactionRefusals.removeFirst()
             run.pointee.stash.removeAll()
             run.pointee.stash.append(Array("-\(Self.oneLine(text))\r\n".utf8))
         }

@@ -151,7 +151,8 @@ struct Session: ~Copyable {
 
     /// To be called after a change of anything that `isPlain` sums up.
     mutating func updateIsPlain() {
-        isPlain = pauses.isEmpty && pins.isEmpty && pinned == nil && replyMode == .on && isAuthenticated && stream == nil
+        isPlain =
+            pauses.isEmpty && pins.isEmpty && pinned == nil && replyMode == .on && isAuthenticated && stream == nil
             && !isTransactionLost && !isWatchLost && pauseDeadline == .never
     }
 }

@@ -112,7 +112,8 @@ extension Worker {
         case .master:
             return usableMaster
         case .preferMaster:
-            return usableMaster >= 0 && isUp(usableMaster) ? usableMaster : selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
+            return usableMaster >= 0 && isUp(usableMaster)
+                ? usableMaster : selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
         case .replica:
             return selectReplica(avoiding: avoided, orMaster: false) ?? -1
         case .preferReplica:
