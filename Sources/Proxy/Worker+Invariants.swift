@@ -42,6 +42,8 @@ extension Worker {
         }
         let pinned = sessions.snapshot.filter { $0.pointee.pinned != nil }.count
         if statistics.pinnedClients != pinned { return "counts \(statistics.pinnedClients) pinned clients of \(pinned)" }
+        let referencing = sessions.snapshot.filter { $0.pointee.reference != nil }.count
+        if self.referencing != referencing { return "counts \(self.referencing) references to the arena of \(referencing)" }
         if master >= 0 && !nodes[master].isMember { return "the master is no member" }
         return nil
     }

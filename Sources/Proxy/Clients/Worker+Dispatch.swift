@@ -97,6 +97,13 @@ extension Worker {
         if session.pointee.pins != [] || session.pointee.isTransactionLost || session.pointee.isWatchLost {
             return handlePinned(session, start, length, route)
         }
+        if session.pointee.pinned != nil {
+            // Nothing needs the private connection any more, but requests are out on it: on another connection this one could
+            // overtake them.
+            let isElsewhere = route.handler == .scan || route.handler == .keyScan
+            if isElsewhere && mustDrain(session) { return .waits }
+            if session.pointee.pinned != nil { return handlePinned(session, start, length, route) }
+        }
         switch route.handler {
         case .read: return forwardRead(session, start, length, route.commandClass)
         case .master, .container, .exec, .discard, .unwatch, .clientCaching, .clientTrackingInfo:

@@ -203,7 +203,10 @@ final class ServerConnection {
         if version == .two && !channels.isEmpty && name != "PING" {
             return answer("-ERR Can't execute '\(name.lowercased())': only (P|S)SUBSCRIBE / PING are allowed in this context")
         }
-        if name == "MONITOR" { isMonitor = true }
+        if name == "MONITOR" {
+            isMonitor = true
+            return answer("+OK")
+        }
         if name == "BLPOP" && !words.dropFirst().dropLast().contains(where: { server.lists[$0]?.isEmpty == false }) {
             blockedOn = Array(words[1..<(words.count - 1)])
             return
