@@ -7,7 +7,8 @@ extension Worker {
         var reachable: Set<RunPointer> = []
         for connection in connections.pointers {
             if let problem = checkConnection(connection, &reachable) {
-                return "connection to \(nodes[connection.pointee.node].endpoint) (\(connection.pointee.role), \(connection.pointee.state)): \(problem)"
+                return
+                    "connection to \(nodes[connection.pointee.node].endpoint) (\(connection.pointee.role), \(connection.pointee.state)): \(problem)"
             }
         }
         for session in sessions.snapshot {
@@ -36,7 +37,9 @@ extension Worker {
                 if idle.pointee.owner != nil || idle.pointee.role != .exclusive { return "an idle connection is in use" }
             }
         }
-        if statistics.connectedClients != sessions.count { return "counts \(statistics.connectedClients) clients of \(sessions.count)" }
+        if statistics.connectedClients != sessions.count {
+            return "counts \(statistics.connectedClients) clients of \(sessions.count)"
+        }
         let pinned = sessions.snapshot.filter { $0.pointee.pinned != nil }.count
         if statistics.pinnedClients != pinned { return "counts \(statistics.pinnedClients) pinned clients of \(pinned)" }
         let referencing = sessions.snapshot.filter { $0.pointee.reference != nil }.count
@@ -54,13 +57,17 @@ extension Worker {
         case .idle, .dead: return "its state is for moments only"
         case .waiting: if connection.pointee.link != nil { return "it waits with a link" }
         case .connecting, .greeting, .ready:
-            guard let link = connection.pointee.link, links.connection(link) == connection else { return "its link leads elsewhere" }
+            guard let link = connection.pointee.link, links.connection(link) == connection else {
+                return "its link leads elsewhere"
+            }
         }
         let isShared = lane.pointee.shared[connection.pointee.node] == connection
         if isShared != (connection.pointee.role == .shared) { return "shared or not is unclear" }
         if let owner = connection.pointee.owner {
             guard links.session(owner.pointee.link) == owner else { return "its owner is gone" }
-            if owner.pointee.pinned != connection && owner.pointee.detached != connection { return "its owner does not know it" }
+            if owner.pointee.pinned != connection && owner.pointee.detached != connection {
+                return "its owner does not know it"
+            }
         }
         if let problem = checkLog(connection) { return problem }
         if connection.pointee.state == .ready && connection.pointee.unsent > 0 && !connection.pointee.isDirty
@@ -103,7 +110,9 @@ extension Worker {
             if last != nil && run.pointee.remaining != run.pointee.requests { return "a later run has replies" }
             if let before = last, before.pointee.logEnd != run.pointee.logStart { return "the log has a gap between runs" }
             if run.pointee.logEnd <= run.pointee.logStart { return "a run without bytes" }
-            if let session = run.pointee.session, links.session(session.pointee.link) != session { return "a run's client is gone" }
+            if let session = run.pointee.session, links.session(session.pointee.link) != session {
+                return "a run's client is gone"
+            }
             outstanding += Int(run.pointee.requests)
             last = run
         }
@@ -126,7 +135,9 @@ extension Worker {
         }
         if let pinned = session.pointee.pinned {
             guard connections.holds(pinned) else { return "its private connection was freed" }
-            if pinned.pointee.owner != session || pinned.pointee.role != .exclusive { return "its private connection is not private" }
+            if pinned.pointee.owner != session || pinned.pointee.role != .exclusive {
+                return "its private connection is not private"
+            }
         } else if !session.pointee.pins.isEmpty {
             return "pinned to nothing: \(session.pointee.pins)"
         }
@@ -181,16 +192,21 @@ extension Worker {
         if pauses.contains(.closing) {
             return !isBusy && session.pointee.pendingOutput == 0 ? "should be closed" : nil
         }
-        if !isBusy && !pauses.isDisjoint(with: [.draining, .blocked, .pipelineFull]) { return "waits for replies, and none is out" }
+        if !isBusy && !pauses.isDisjoint(with: [.draining, .blocked, .pipelineFull]) {
+            return "waits for replies, and none is out"
+        }
         if pauses.contains(.asking) && (session.pointee.gather?.missing ?? 0) == 0 { return "waits for answers that are there" }
         if pauses.contains(.outputFull) && session.pointee.output.isEmpty { return "waits to send nothing" }
         if pauses.contains(.noMaster) && session.pointee.pauseDeadline == .never { return "waits for a master without end" }
-        if pauses.contains(.greeting), !connections.pointers.contains(where: { $0.pointee.greetingWaiters.contains(session.pointee.link) }) {
+        if pauses.contains(.greeting),
+            !connections.pointers.contains(where: { $0.pointee.greetingWaiters.contains(session.pointee.link) })
+        {
             return "waits for a greeting that nobody makes"
         }
         if pauses.contains(.nodeFull) {
             let isPromised =
-                session.pointee.pinned != nil || connections.pointers.contains { $0.pointee.waiters.contains(session.pointee.link) }
+                session.pointee.pinned != nil
+                || connections.pointers.contains { $0.pointee.waiters.contains(session.pointee.link) }
             if !isPromised { return "waits for room that nobody promised" }
         }
         guard pauses.isEmpty, session.pointee.stream == nil, !session.pointee.input.isEmpty else { return nil }

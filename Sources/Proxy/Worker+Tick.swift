@@ -21,7 +21,9 @@ extension Worker {
                 for connection in stale { end(connection) }
             }
             for lane in lanes.dropFirst() where lane.pointee.sessions == 0 {
-                guard !connections.pointers.contains(where: { $0.pointee.lane == lane && $0.pointee.owner != nil }) else { continue }
+                guard !connections.pointers.contains(where: { $0.pointee.lane == lane && $0.pointee.owner != nil }) else {
+                    continue
+                }
                 if lane.pointee.unusedSince.adding(milliseconds: Self.laneIdleMilliseconds) <= now { closeLane(lane) }
             }
         }

@@ -51,15 +51,16 @@ package struct ReplyScanner: Sendable {
             }
             elements = 1
             type = start[0]
+        } else if skip == Self.lineMark {
+            guard Self.passLine(start, count, &index) else {
+                consumed = index
+                return .incomplete
+            }
+            skip = 0
+            elements -= 1
         }
         while elements > 0 {
-            if skip != 0 {
-                if skip == Self.lineMark {
-                    guard Self.passLine(start, count, &index) else { break }
-                    skip = 0
-                    elements -= 1
-                    continue
-                }
+            if skip > 0 {
                 let step = min(skip, count - index)
                 index += step
                 skip -= step
@@ -85,23 +86,24 @@ package struct ReplyScanner: Sendable {
                     if length < 0 { elements -= 1 } else { skip = length + 2 }
                 case UInt8(ascii: "%"):
                     elements += 2 * max(length, 0) - 1
+                    if elements > Self.elementLimit { return .malformed }
                 case UInt8(ascii: "|"):
                     // An attribute comes before the element it describes.
                     elements += 2 * max(length, 0)
+                    if elements > Self.elementLimit { return .malformed }
                 default:
                     elements += max(length, 0) - 1
+                    if elements > Self.elementLimit { return .malformed }
                 }
-                if elements > Self.elementLimit { return .malformed }
             case UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ":"), UInt8(ascii: "_"), UInt8(ascii: ","),
                 UInt8(ascii: "#"), UInt8(ascii: "("):
                 index += 1
-                guard Self.passLine(start, count, &index) else {
-                    if count - lineStart > Self.keptLine {
-                        skip = Self.lineMark
-                        continue
-                    }
+                while index < count && start[index] != UInt8(ascii: "\n") { index += 1 }
+                guard index < count else {
+                    if count - lineStart > Self.keptLine { return passLong(index, &consumed) }
                     return leave(lineStart, beginsHere, &consumed)
                 }
+                index += 1
                 elements -= 1
             default:
                 return .malformed
@@ -109,6 +111,13 @@ package struct ReplyScanner: Sendable {
         }
         consumed = index
         return elements == 0 ? .complete : .incomplete
+    }
+
+    @inline(never)
+    private mutating func passLong(_ index: Int, _ consumed: inout Int) -> Outcome {
+        skip = Self.lineMark
+        consumed = index
+        return .incomplete
     }
 
     /// Stops before an unfinished line. A reply of which nothing was consumed has not begun.
@@ -119,7 +128,7 @@ package struct ReplyScanner: Sendable {
     }
 
     /// Goes on behind the line feed; false if there is none yet.
-    @inline(__always)
+    @inline(never)
     private static func passLine(_ start: UnsafePointer<UInt8>, _ count: Int, _ index: inout Int) -> Bool {
         while index < count && start[index] != UInt8(ascii: "\n") { index += 1 }
         guard index < count else { return false }

@@ -33,6 +33,13 @@ package struct RequestParser: ~Copyable {
         package var authenticated = true
 
         package init() {}
+
+        /// For requests that were accepted before, whatever the limits were.
+        package static let accepted: Limits = {
+            var limits = Limits()
+            limits.bulkLength = Int(Int32.max)
+            return limits
+        }()
     }
 
     package private(set) var arguments: UnsafeMutablePointer<Argument>
@@ -82,7 +89,7 @@ package struct RequestParser: ~Copyable {
 
         while argumentCount < elements {
             guard position < count else { return needs(position + 4) }
-            guard start[position] == UInt8(ascii: "$") else { return missDollar(start, count, position, limits) }
+            guard start[position] == UInt8(ascii: "$") else { return missDollar(start, count, position, limits.lineLength) }
             position += 1
             let bulk: Int
             switch Self.readLength(start, count, &position, limits.lineLength) {
@@ -122,9 +129,9 @@ package struct RequestParser: ~Copyable {
     /// Redis looks at a line's first byte once it has the whole line.
     @inline(never)
     private mutating func missDollar(
-        _ start: UnsafePointer<UInt8>, _ count: Int, _ position: Int, _ limits: Limits
+        _ start: UnsafePointer<UInt8>, _ count: Int, _ position: Int, _ limit: Int
     ) -> Outcome {
-        switch Self.findLineEnd(start, count, position, limits.lineLength) {
+        switch Self.findLineEnd(start, count, position, limit) {
         case .value: fail("expected '$', got '\(Character(Unicode.Scalar(start[position])))'")
         case .incomplete: needs(count + 1)
         case .tooLong, .invalid: fail("too big bulk count string")
@@ -142,6 +149,7 @@ package struct RequestParser: ~Copyable {
         return .incomplete
     }
 
+    @inline(never)
     private mutating func fail(_ text: String) -> Outcome {
         failure = text
         return .malformed
@@ -187,37 +195,38 @@ package struct RequestParser: ~Copyable {
             position = cursor + 2
             return .value(value)
         }
-        return readUnusualLength(start, count, &position, limit)
+        // Not by reference, so that the position can stay in a register.
+        let line = findLineEnd(start, count, position - 1, limit)
+        guard case .value(let end) = line else { return line }
+        guard let unusual = readUnusualLength(start, position, end) else { return .invalid }
+        position = end + 2
+        return .value(unusual)
     }
 
     @inline(never)
-    private static func readUnusualLength(
-        _ start: UnsafePointer<UInt8>, _ count: Int, _ position: inout Int, _ limit: Int
-    ) -> LengthLine {
-        let line = findLineEnd(start, count, position - 1, limit)
-        guard case .value(let end) = line else { return line }
+    private static func readUnusualLength(_ start: UnsafePointer<UInt8>, _ position: Int, _ end: Int) -> Int? {
         var cursor = position
         let isNegative = cursor < end && start[cursor] == UInt8(ascii: "-")
         if isNegative { cursor += 1 }
-        guard cursor < end else { return .invalid }
-        if start[cursor] == UInt8(ascii: "0") && (end - cursor > 1 || isNegative) { return .invalid }
+        guard cursor < end else { return nil }
+        if start[cursor] == UInt8(ascii: "0") && (end - cursor > 1 || isNegative) { return nil }
         var value = 0
         while cursor < end {
             let digit = start[cursor] &- UInt8(ascii: "0")
-            guard digit <= 9 else { return .invalid }
+            guard digit <= 9 else { return nil }
             let (product, isTooLarge) = value.multipliedReportingOverflow(by: 10)
             let (sum, isTooLargeNow) =
                 isNegative
                 ? product.subtractingReportingOverflow(Int(digit)) : product.addingReportingOverflow(Int(digit))
-            if isTooLarge || isTooLargeNow { return .invalid }
+            if isTooLarge || isTooLargeNow { return nil }
             value = sum
             cursor += 1
         }
-        position = end + 2
-        return .value(value)
+        return value
     }
 
     /// Where the CR of the line from `lineStart` on is; `.incomplete` while it, or the byte behind it, is not there.
+    @inline(never)
     private static func findLineEnd(
         _ start: UnsafePointer<UInt8>, _ count: Int, _ lineStart: Int, _ limit: Int
     ) -> LengthLine {

@@ -135,7 +135,8 @@ extension Worker {
         if session.pointee.isClosing { return }
         if readIsInPlace {
             session.pointee.input.commit(count)
-            if session.pointee.pauses.isEmpty { takeRequests(session) }
+            // Fewer bytes than the last try found missing can't make a difference.
+            if session.pointee.pauses.isEmpty && session.pointee.input.count >= session.pointee.wanted { takeRequests(session) }
             return
         }
         let total = readCarried + count
@@ -237,9 +238,7 @@ extension Worker {
         request.appendCommand(arguments)
         return request.withUnsafeBufferPointer { buffer in
             let start = buffer.baseAddress.unsafelyUnwrapped
-            var wide = limits
-            wide.authenticated = true
-            guard case .complete = parser.parse(start, buffer.count, wide) else {
+            guard case .complete = parser.parse(start, buffer.count, .accepted) else {
                 preconditionFailure("an encoded request parses")
             }
             return handle(session, start, buffer.count)

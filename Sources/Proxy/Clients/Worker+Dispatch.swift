@@ -106,7 +106,7 @@ extension Worker {
         }
         switch route.handler {
         case .read: return forwardRead(session, start, length, route.commandClass)
-        case .master, .container, .exec, .discard, .unwatch, .clientCaching:
+        case .master, .container, .exec, .discard, .unwatch, .clientCaching, .clientTrackingInfo:
             return forwardToMaster(session, start, length, route.commandClass)
         case .scan, .keyScan: return forwardScan(session, start, length, route)
         case .info: return forwardInfo(session, start, length)
@@ -134,7 +134,7 @@ extension Worker {
         return sub >= 0 ? sub : index
     }
 
-    private func unknownRoute(_ start: UnsafePointer<UInt8>) -> RouteTable.Route {
+    func unknownRoute(_ start: UnsafePointer<UInt8>) -> RouteTable.Route {
         var route = RouteTable.unknownRoute
         if text(0, start).lowercased() == "proxy" {
             route.handler = options.deniedCommands.contains("proxy") ? .denied : .proxy
@@ -155,7 +155,7 @@ extension Worker {
         let outerLength = parser.length
         return request.withUnsafeBufferPointer { buffer in
             let first = buffer.baseAddress.unsafelyUnwrapped
-            _ = parser.parse(first, buffer.count, RequestParser.Limits())
+            _ = parser.parse(first, buffer.count, .accepted)
             let index = resolve(routes.commands.find(original), first)
             var route = routes[index]
             // The old name is refused; under the new one the command is what it was.
@@ -168,7 +168,8 @@ extension Worker {
 
     /// `deny-command` names it, by whatever name it is called here.
     private func isDenied(_ index: Int, _ original: String) -> Bool {
-        options.deniedCommands.contains(original) || (index >= 0 && options.deniedCommands.contains(routes.commands[index].name))
+        options.deniedCommands.contains(original)
+            || (index >= 0 && options.deniedCommands.contains(routes.commands[index].name))
     }
 
     /// What Redis says to a command it doesn't know.

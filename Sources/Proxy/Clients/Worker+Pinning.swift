@@ -104,6 +104,9 @@ extension Worker {
         if session.pointee.outstanding >= session.pointee.window { pause(session, .pipelineFull) }
         let isInTransaction = session.pointee.pins.contains(.transaction)
         let arityIsRight = hasRightArity(session)
+        if session.pointee.protocolVersion == 2 && hasSubscriptions(session) && !isInTransaction {
+            if let verdict = handleSubscribed(session, start, length, route) { return verdict }
+        }
         switch route.handler {
         case .quit,
             .proxy where !isInTransaction:
@@ -127,8 +130,14 @@ extension Worker {
             }
             session.pointee.pins.insert(.transaction)
             session.pointee.queuedCommands = 0
+        case .clientSetName where arityIsRight && isInTransaction:
+            // Takes effect with EXEC.
+            session.pointee.queuedName = argument(2, start)
+            connection.pointee.isNamed = true
         case .exec where arityIsRight && isInTransaction:
             session.pointee.pins.subtract([.transaction, .watch])
+            if let name = session.pointee.queuedName, isPlainName(name) { session.pointee.name = name }
+            session.pointee.queuedName = nil
             if let database = session.pointee.queuedSelect {
                 session.pointee.queuedSelect = nil
                 enqueuePinned(session, start, length, route, kind: .exec, detail: database)
@@ -137,6 +146,7 @@ extension Worker {
         case .discard where arityIsRight && isInTransaction:
             session.pointee.pins.subtract([.transaction, .watch])
             session.pointee.queuedSelect = nil
+            session.pointee.queuedName = nil
         case .watch where arityIsRight && !isInTransaction:
             session.pointee.pins.insert(.watch)
         case .unwatch where arityIsRight && !isInTransaction:
@@ -146,6 +156,9 @@ extension Worker {
         case .monitor where !isInTransaction:
             session.pointee.pins.insert(.monitor)
             connection.pointee.hasPushes = true
+        case .clientTrackingInfo where !isInTransaction && arityIsRight:
+            enqueueSpecial(session, start, length, connection, .trackingInfo, .other)
+            return .taken
         case .clientNoTouch:
             session.pointee.pins.insert(.keep)
             connection.pointee.isTainted = true
@@ -177,6 +190,21 @@ extension Worker {
     }
 
     private func hasSubscriptions(_ session: SessionPointer) -> Bool { session.pointee.pins.contains(.subscription) }
+
+    /// A RESP2 subscriber may only say a few things: what else it says is refused by the server, and changes nothing here. Nil for
+    /// commands that go on as usual.
+    private func handleSubscribed(
+        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ route: RouteTable.Route
+    ) -> Verdict? {
+        switch route.handler {
+        case .subscribe, .unsubscribe, .ping, .quit, .reset, .clientReply: return nil
+        default: break
+        }
+        // Whether it still is a subscriber is known when the confirmations are here.
+        if mustDrain(session) { return .waits }
+        enqueuePinned(session, start, length, route)
+        return .taken
+    }
 
     private func forwardSubscription(
         _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ route: RouteTable.Route,
@@ -260,6 +288,7 @@ extension Worker {
         session.pointee.pins = []
         session.pointee.transactionRefusals = []
         session.pointee.queuedSelect = nil
+        session.pointee.queuedName = nil
         session.pointee.subscriptions = 0
         session.pointee.patternSubscriptions = 0
         session.pointee.shardSubscriptions = 0
@@ -323,7 +352,9 @@ extension Worker {
                 } else {
                     reply(
                         session,
-                        error: "EXECABORT Transaction discarded because the connection to the master was lost: nothing was executed")
+                        error:
+                            "EXECABORT Transaction discarded because the connection to the master was lost: nothing was executed"
+                    )
                 }
                 forget()
             case .discard:
@@ -367,21 +398,23 @@ extension Worker {
 
     /// Requests that announce more than this are passed through as they come.
     private static var heldRequest: Int { 256 << 10 }
+    /// Longest request of a command whose arguments the proxy has to see (SUBSCRIBE, SCAN, CLIENT, ...).
+    private static var longestHeldRequest: Int { 4 << 20 }
 
     /// What to do with an unfinished request: wait for the rest (`.waits`), or pass it through from here on (`.taken`).
     func holdOrPassThrough(_ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ count: Int) -> Verdict {
-        if count > options.queryBufferLimit { return refuseLongRequest(session) }
-        if parser.wanted > options.queryBufferLimit {
-            return refuseLongRequest(session)
-        }
-        guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, session.pointee.isAuthenticated,
-            !routes.hasRenames, parser.expectedArguments > parser.argumentCount, !parser.isSloppy,
-            !session.pointee.isTransactionLost, !session.pointee.isWatchLost
+        if count > options.queryBufferLimit || parser.wanted > options.queryBufferLimit { return refuseLongRequest(session) }
+        guard parser.wanted > Self.heldRequest, parser.argumentCount > 0, parser.expectedArguments > parser.argumentCount
         else { return .waits }
+        if routes.hasRenames && routes.renamed[text(0, start).lowercased()] != nil { return .waits }
         let name = parser.arguments[0]
-        let index = routes.commands.find(start + Int(name.offset), Int(name.length))
-        let route = routes[index]
-        guard index >= 0, !route.handler.needsArguments, pausedUntil <= now else { return .waits }
+        let index = routes.find(start + Int(name.offset), Int(name.length))
+        let route = index >= 0 ? routes[index] : unknownRoute(start)
+        guard !route.handler.needsArguments, !parser.isSloppy, session.pointee.isAuthenticated else {
+            // What has to be looked at whole is parsed anew with every piece that comes: not without end.
+            return count > Self.longestHeldRequest ? refuseLongRequest(session) : .waits
+        }
+        guard pausedUntil <= now, !session.pointee.isTransactionLost, !session.pointee.isWatchLost else { return .waits }
         let expected = parser.expectedArguments
         session.pointee.lastCommand = index
         let verdict = pin(session)
@@ -433,7 +466,9 @@ extension Worker {
         }
         switch outcome {
         case .unfinished:
-            if let connection = session.pointee.pinned, connection.pointee.unsent > Self.nodeHighWater { pause(session, .nodeFull) }
+            if let connection = session.pointee.pinned, connection.pointee.unsent > Self.nodeHighWater {
+                pause(session, .nodeFull)
+            }
         case .finished:
             session.pointee.stream = nil
             updateIsPlain(session)

@@ -139,7 +139,9 @@ extension Worker {
                 return .taken
             }
         }
-        guard let answers = gatherFromWorkers(session, .clientUnblock(clientID: id, withError: withError)) else { return .waits }
+        guard let answers = gatherFromWorkers(session, .clientUnblock(clientID: id, withError: withError)) else {
+            return .waits
+        }
         reply(session, Array(":\(sum(answers))\r\n".utf8))
         return .taken
     }
@@ -210,7 +212,9 @@ extension Worker {
         if let address = filter.localAddress, address != session.pointee.localAddress { return false }
         if let user = filter.user, user != userName(session) { return false }
         if session.pointee.id == filter.except { return false }
-        if let age = filter.minimumAgeSeconds, now.milliseconds(since: session.pointee.connectedAt) < age * 1000 { return false }
+        if let age = filter.minimumAgeSeconds, now.milliseconds(since: session.pointee.connectedAt) < age * 1000 {
+            return false
+        }
         switch filter.kind {
         case nil: return true
         case "normal": return !session.pointee.pins.contains(.subscription)
@@ -238,7 +242,8 @@ extension Worker {
         let command = session.pointee.lastCommand >= 0 ? routes.commands[session.pointee.lastCommand].name : "NULL"
         let held = session.pointee.input.capacity + session.pointee.output.capacity
         func word(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
-        return "id=\(session.pointee.id) addr=\(session.pointee.address) laddr=\(session.pointee.localAddress) fd=\(session.pointee.link.slot)"
+        return
+            "id=\(session.pointee.id) addr=\(session.pointee.address) laddr=\(session.pointee.localAddress) fd=\(session.pointee.link.slot)"
             + " name=\(word(session.pointee.name)) age=\(now.milliseconds(since: session.pointee.connectedAt) / 1000)"
             + " idle=\(now.milliseconds(since: session.pointee.lastActive) / 1000) flags=\(flags) db=\(session.pointee.database)"
             + " sub=\(session.pointee.subscriptions - session.pointee.patternSubscriptions) psub=\(session.pointee.patternSubscriptions) ssub=\(session.pointee.shardSubscriptions)"
@@ -317,6 +322,22 @@ extension Worker {
     }
 
     // MARK: - TRACKING
+
+    /// Puts the id that the redirected-to client has here in place of the one that the master knows it by.
+    func renameRedirect(_ run: RunPointer, _ session: SessionPointer) {
+        guard session.pointee.redirect > 0 else { return }
+        let reply = Array(UnsafeBufferPointer(start: run.pointee.stash.bytes, count: run.pointee.stash.count))
+        let key = Array("redirect\r\n:".utf8)
+        guard
+            let found = (0..<max(0, reply.count - key.count)).first(where: { reply[$0..<($0 + key.count)].elementsEqual(key) }),
+            let end = reply[(found + key.count)...].firstIndex(of: 13)
+        else { return }
+        var changed = ByteQueue()
+        changed.append(Array(reply[..<(found + key.count)]))
+        changed.append(Array(String(session.pointee.redirect).utf8))
+        changed.append(Array(reply[end...]))
+        run.pointee.stash = changed
+    }
 
     /// CLIENT TRACKING needs the reads it tracks on its own connection. A REDIRECT names one of the proxy's clients: the master
     /// is told that client's private connection instead.

@@ -186,7 +186,9 @@ extension Worker {
         }
         if mustDrain(session) { return .waits }
         if session.pointee.pinned != nil && version != session.pointee.protocolVersion {
-            reply(session, error: "ERR the protocol can't be changed while this connection has subscriptions, watched keys or tracking")
+            reply(
+                session,
+                error: "ERR the protocol can't be changed while this connection has subscriptions, watched keys or tracking")
             return .taken
         }
         var identity = session.pointee.lane.pointee.identity

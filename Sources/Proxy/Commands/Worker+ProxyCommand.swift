@@ -180,7 +180,8 @@ extension Worker {
         case .subscribe, .unsubscribe, .monitor: return ("private", "messages come on a connection of their own", master)
         case .clientTracking, .clientNoTouch: return ("private", "it changes the state of its connection", master)
         case .info: return ("master", "the master's figures, with a section of the proxy's", master)
-        case .master, .container, .eval, .scriptLoad, .scriptFlush, .exec, .discard, .unwatch, .clientCaching:
+        case .master, .container, .eval, .scriptLoad, .scriptFlush, .exec, .discard, .unwatch, .clientCaching,
+            .clientTrackingInfo:
             if index < 0 { return ("master", "no node knows it: the master says what is wrong with it", master) }
             let flags = routes.commands.traits(of: index).flags
             if flags.contains(.write) { return ("master", "it writes", master) }
@@ -189,7 +190,8 @@ extension Worker {
             }
             return ("master", "not every node says that it only reads", master)
         case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
-            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir, .proxy:
+            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict,
+            .clientGetRedir, .proxy:
             return ("proxy", "the proxy answers it", -1)
         }
     }

@@ -5,7 +5,9 @@ import Wire
 extension Worker {
     /// How often one request is moved to another node.
     private static var maximumAttempts: UInt8 { 3 }
+    /// How long a shared connection may be busy with one request before it is left to it; a script is expected to be slow.
     private static var slowMilliseconds: Int { 300 }
+    private static var slowScriptMilliseconds: Int { 50 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -23,7 +25,9 @@ extension Worker {
         }
         // The user may have been deleted, which closes the clients that log in as it.
         let lane = connection.pointee.lane
-        if isClosedByPeer && connection.pointee.state == .ready && lane.pointee.identity.user != nil && lane.pointee.sessions > 0 {
+        if isClosedByPeer && connection.pointee.state == .ready && lane.pointee.identity.user != nil
+            && lane.pointee.sessions > 0
+        {
             _ = takeFresh(lane)
         }
         connection.pointee.lastFailure = reason
@@ -116,10 +120,12 @@ extension Worker {
             if isRetained {
                 let offset = run.pointee.logStart - logStart
                 reissueAll(
-                    run, of: session, bytes: UnsafePointer(log.bytes) + offset, count: run.pointee.logEnd - run.pointee.logStart,
+                    run, of: session, bytes: UnsafePointer(log.bytes) + offset,
+                    count: run.pointee.logEnd - run.pointee.logStart,
                     sentBytes: max(0, sentEnd - run.pointee.logStart), from: connection, reason: reason)
             } else {
-                failAll(run, of: session, wasSent: run.pointee.logStart < sentEnd, node: connection.pointee.node, reason: reason)
+                failAll(
+                    run, of: session, wasSent: run.pointee.logStart < sentEnd, node: connection.pointee.node, reason: reason)
             }
             if links.session(link) == session, session.pointee.firstRun == run { advance(session) }
         }
@@ -134,8 +140,7 @@ extension Worker {
         let answered = Int(run.pointee.requests - run.pointee.remaining)
         var position = 0
         var behind = run
-        var limits = RequestParser.Limits()
-        limits.bulkLength = Int(Int32.max)
+        let limits = RequestParser.Limits.accepted
         for request in 0..<Int(run.pointee.requests) {
             guard case .complete = parser.parse(bytes + position, count - position, limits) else {
                 preconditionFailure("a retained request is whole")
@@ -174,13 +179,15 @@ extension Worker {
             insertError(session, text, behind: behind, silent: model.pointee.isSilent)
         }
         if !isRead && wasSent {
-            return refusal("UNKNOWNOUTCOME \(failedAt) did not answer (\(reason)): the command may or may not have been executed")
+            return refusal(
+                "UNKNOWNOUTCOME \(failedAt) did not answer (\(reason)): the command may or may not have been executed")
         }
         if expires <= now {
             return refusal(
                 isRead
                     ? "MASTERDOWN \(failedAt) did not answer within \(holdMilliseconds) ms"
-                    : "MASTERDOWN no connection to \(failedAt) within \(holdMilliseconds) ms (\(reason)): the command was not sent")
+                    : "MASTERDOWN no connection to \(failedAt) within \(holdMilliseconds) ms (\(reason)): the command was not sent"
+            )
         }
         if wasSent && model.pointee.attempts >= Self.maximumAttempts {
             return refusal("MASTERDOWN \(failedAt) did not answer (\(reason)), nor did others before it")
@@ -321,9 +328,11 @@ extension Worker {
     /// busy server can at least say that it is busy.
     func leaveSlow(_ connection: ConnectionPointer) {
         guard connection.pointee.role == .shared, connection.pointee.state == .ready, let run = connection.pointee.firstRun,
-            run.pointee.issuedAt.adding(milliseconds: Self.slowMilliseconds) <= now,
             connection.pointee.sentEnd > run.pointee.logStart
         else { return }
+        let isScript = Int(run.pointee.commandClass) == Statistics.CommandClass.script.rawValue
+        let patience = isScript ? Self.slowScriptMilliseconds : Self.slowMilliseconds
+        guard run.pointee.issuedAt.adding(milliseconds: patience) <= now else { return }
         detach(connection, run)
     }
 
@@ -333,7 +342,7 @@ extension Worker {
         guard let session = run.pointee.session else { preconditionFailure("only a client's request is taken back") }
         let answered = run.pointee.requests - run.pointee.remaining
         var position = run.pointee.logStart - connection.pointee.logStart
-        let limits = RequestParser.Limits()
+        let limits = RequestParser.Limits.accepted
         for request in 0...answered {
             let bytes = UnsafePointer(connection.pointee.log.bytes) + position
             guard case .complete = parser.parse(bytes, connection.pointee.log.count - position, limits) else {
@@ -414,7 +423,7 @@ extension Worker {
             var position = run.pointee.logStart - connection.pointee.logStart
             for _ in 0..<run.pointee.requests {
                 let bytes = UnsafePointer(connection.pointee.log.bytes) + position
-                guard case .complete = parser.parse(bytes, connection.pointee.log.count - position, RequestParser.Limits())
+                guard case .complete = parser.parse(bytes, connection.pointee.log.count - position, RequestParser.Limits.accepted)
                 else { preconditionFailure("a retained request is whole") }
                 let length = parser.length
                 behind = reissue(
@@ -494,7 +503,9 @@ extension RunPool {
             if session.pointee.firstRun == nil { session.pointee.lastRun = nil }
         } else {
             var previous = session.pointee.firstRun
-            while let candidate = previous, candidate.pointee.nextOfSession != run { previous = candidate.pointee.nextOfSession }
+            while let candidate = previous, candidate.pointee.nextOfSession != run {
+                previous = candidate.pointee.nextOfSession
+            }
             guard let before = previous else { preconditionFailure("a run stands in its client's queue") }
             before.pointee.nextOfSession = run.pointee.nextOfSession
             if session.pointee.lastRun == run { session.pointee.lastRun = before }

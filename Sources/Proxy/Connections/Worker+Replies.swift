@@ -250,10 +250,13 @@ extension Worker {
             if !isNull && (type == UInt8(ascii: "*")) { switchDatabase(session, connection, run.pointee.detail) }
         case .cursor:
             tagCursor(run, nodes[connection.pointee.node].cursorTag)
+        case .trackingInfo:
+            renameRedirect(run, session)
         case .info:
             addProxySection(run, session)
         case .refusedInTransaction:
-            let text = session.pointee.transactionRefusals.isEmpty ? "ERR refused" : session.pointee.transactionRefusals.removeFirst()
+            let text =
+                session.pointee.transactionRefusals.isEmpty ? "ERR refused" : session.pointee.transactionRefusals.removeFirst()
             run.pointee.stash.removeAll()
             run.pointee.stash.append(Array("-\(Self.oneLine(text))\r\n".utf8))
         }

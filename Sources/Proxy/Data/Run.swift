@@ -25,13 +25,15 @@ struct Run: ~Copyable {
         case cursor
         /// INFO: the proxy's own section is added.
         case info
+        /// CLIENT TRACKINGINFO: the client that invalidations are redirected to gets the id it has here.
+        case trackingInfo
         /// Sent in place of a command that the proxy refuses inside a transaction: the reply is replaced by the refusal.
         case refusedInTransaction
 
         /// The reply is kept until it is whole, since it is then changed or looked at.
         var isCollected: Bool {
             switch self {
-            case .cursor, .info, .exec, .refusedInTransaction: true
+            case .cursor, .info, .exec, .trackingInfo, .refusedInTransaction: true
             case .plain, .local, .untilMarker, .select: false
             }
         }

@@ -127,6 +127,8 @@ struct Session: ~Copyable {
     var transactionRefusals: [String] = []
     /// Database that a SELECT queued in the transaction asks for.
     var queuedSelect: Int?
+    /// Name that a CLIENT SETNAME queued in the transaction asks for.
+    var queuedName: [UInt8]?
     /// Commands sent since MULTI.
     var queuedCommands = 0
     /// The proxy section for the INFO that is out.
@@ -149,7 +151,8 @@ struct Session: ~Copyable {
 
     /// To be called after a change of anything that `isPlain` sums up.
     mutating func updateIsPlain() {
-        isPlain = pauses.isEmpty && pins.isEmpty && pinned == nil && replyMode == .on && isAuthenticated && stream == nil
+        isPlain =
+            pauses.isEmpty && pins.isEmpty && pinned == nil && replyMode == .on && isAuthenticated && stream == nil
             && !isTransactionLost && !isWatchLost && pauseDeadline == .never
     }
 }

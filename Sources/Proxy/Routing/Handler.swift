@@ -34,6 +34,7 @@ enum Handler: UInt8 {
     case monitor
     case clientTracking
     case clientCaching
+    case clientTrackingInfo
     case clientNoTouch
 
     // MARK: Answered by the proxy
@@ -79,7 +80,7 @@ enum Handler: UInt8 {
         "unsubscribe": .unsubscribe, "punsubscribe": .unsubscribe, "sunsubscribe": .unsubscribe,
         "monitor": .monitor,
         "client|tracking": .clientTracking, "client|caching": .clientCaching, "client|no-touch": .clientNoTouch,
-        "client|trackinginfo": .clientCaching, "client|getredir": .clientGetRedir,
+        "client|trackinginfo": .clientTrackingInfo, "client|getredir": .clientGetRedir,
         "ping": .ping, "hello": .hello, "auth": .auth, "select": .select, "reset": .reset, "quit": .quit,
         "client|id": .clientID, "client|info": .clientInfo, "client|list": .clientList, "client|kill": .clientKill,
         "client|setname": .clientSetName, "client|getname": .clientGetName, "client|setinfo": .clientSetInfo,

@@ -112,7 +112,8 @@ extension Worker {
         case .master:
             return usableMaster
         case .preferMaster:
-            return usableMaster >= 0 && isUp(usableMaster) ? usableMaster : selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
+            return usableMaster >= 0 && isUp(usableMaster)
+                ? usableMaster : selectReplica(avoiding: avoided, orMaster: false) ?? usableMaster
         case .replica:
             return selectReplica(avoiding: avoided, orMaster: false) ?? -1
         case .preferReplica:
@@ -182,6 +183,8 @@ extension Worker {
     }
 
     private func keepLeastOutstanding(_ candidates: inout NodeSet) {
+        // While all are idle their turns decide, weights included.
+        guard (0..<nodeCount).contains(where: { candidates.contains($0) && nodes[$0].outstanding > 0 }) else { return }
         var kept = NodeSet()
         var best = -1
         for node in 0..<nodeCount where candidates.contains(node) {
@@ -190,9 +193,9 @@ extension Worker {
                 kept.insert(node)
                 continue
             }
-            // outstanding / weight, compared without dividing.
-            let mine = nodes[node].outstanding * nodes[best].weight
-            let theirs = nodes[best].outstanding * nodes[node].weight
+            // (outstanding + 1) / weight, what it would be with the next one, compared without dividing.
+            let mine = (nodes[node].outstanding + 1) * nodes[best].weight
+            let theirs = (nodes[best].outstanding + 1) * nodes[node].weight
             if mine < theirs {
                 best = node
                 kept = NodeSet()

@@ -38,7 +38,9 @@ struct RouteTable: ~Copyable {
             let command = commands[index]
             let top = command.name.split(separator: "|").first.map(String.init) ?? command.name
             var handler = RouteTable.handler(commands, index, top, options)
-            if denied.contains(command.name) || denied.contains(top) || options.renamedCommands[top] != nil { handler = .denied }
+            if denied.contains(command.name) || denied.contains(top) || options.renamedCommands[top] != nil {
+                handler = .denied
+            }
             (routes + index).initialize(
                 to: Route(
                     handler: handler, commandClass: RouteTable.commandClass(command, handler),
@@ -102,12 +104,14 @@ struct RouteTable: ~Copyable {
         case .multi, .exec, .discard, .watch, .unwatch: .transaction
         case .subscribe, .unsubscribe, .monitor: .pubsub
         case .master, .container:
-            command.group == "scripting" ? .script
+            command.group == "scripting"
+                ? .script
                 : command.group == "pubsub" ? .pubsub : command.flags.contains(.write) ? .write : .other
         case .info, .administrative, .impossible, .denied: .other
-        case .clientTracking, .clientCaching, .clientNoTouch: .other
+        case .clientTracking, .clientCaching, .clientTrackingInfo, .clientNoTouch: .other
         case .ping, .hello, .auth, .select, .reset, .quit, .clientID, .clientInfo, .clientList, .clientKill, .clientSetName,
-            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict, .clientGetRedir, .proxy:
+            .clientGetName, .clientSetInfo, .clientReply, .clientPause, .clientUnpause, .clientUnblock, .clientNoEvict,
+            .clientGetRedir, .proxy:
             .local
         }
     }

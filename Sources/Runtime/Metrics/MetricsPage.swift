@@ -76,7 +76,7 @@ enum MetricsPage {
         for node in nodes { text.sample("switchyard_node_outstanding", [label(node)], node.outstanding) }
         text.begin("switchyard_node_connections", .gauge, "Connections to a node.")
         for node in nodes { text.sample("switchyard_node_connections", [label(node)], node.connections) }
-        text.begin("switchyard_node_retries_total", .counter, "Requests that went elsewhere after this node failed them.")
+        text.begin("switchyard_node_retries_total", .counter, "Requests that came here after another node failed them.")
         for node in nodes { text.sample("switchyard_node_retries_total", [label(node)], node.retries) }
     }
 

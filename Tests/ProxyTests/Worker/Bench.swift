@@ -207,7 +207,8 @@ final class Bench {
         if finishConnecting(index) { isActive = true }
         for client in waiting[index] {
             let link = worker.accepted(
-                clientID: client.id, address: "127.0.0.1:\(10_000 + client.id)", localAddress: "127.0.0.1:7379", isLoopback: true)
+                clientID: client.id, address: "127.0.0.1:\(10_000 + client.id)", localAddress: "127.0.0.1:7379",
+                isLoopback: true)
             let socket = Socket(link: link, peer: .client(client))
             client.socket = socket
             insert(index, link, .open(socket))
@@ -292,7 +293,9 @@ final class Bench {
                 socket.isRefused = true
                 break
             }
-            let limit = isPieced ? 1 + random.below(socket.inbound.count > 5_000 ? 80_000 : random.below(4) == 0 ? 4096 : 40) : readLimit
+            let limit =
+                isPieced
+                ? 1 + random.below(socket.inbound.count > 5_000 ? 80_000 : random.below(4) == 0 ? 4096 : 40) : readLimit
             let count = socket.inbound.move(into: space, limit: limit)
             budget -= count
             worker.received(socket.link, count: count)

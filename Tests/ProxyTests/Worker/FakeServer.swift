@@ -240,7 +240,8 @@ final class ServerConnection {
         case "ROLE":
             return Array(
                 (server.isMaster
-                    ? "*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n" : "*5\r\n$5\r\nslave\r\n$1\r\nm\r\n:1\r\n$9\r\nconnected\r\n:1\r\n").utf8)
+                    ? "*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n" : "*5\r\n$5\r\nslave\r\n$1\r\nm\r\n:1\r\n$9\r\nconnected\r\n:1\r\n")
+                    .utf8)
         case "CLIENT" where words.count > 1 && words[1].uppercased() == "SETNAME":
             self.name = words[2]
             return Array("+OK\r\n".utf8)

@@ -76,7 +76,8 @@ final class Chaos {
     private func addClient() {
         guard workloads.count < 12 else { return }
         let client = bench.client(worker: random.below(bench.workers.count))
-        let kind = random.below(3) == 0 ? Workload.Kind.plain : Workload.Kind.allCases[random.below(Workload.Kind.allCases.count)]
+        let kind =
+            random.below(3) == 0 ? Workload.Kind.plain : Workload.Kind.allCases[random.below(Workload.Kind.allCases.count)]
         workloads.append(Workload(client, kind))
     }
 
@@ -197,7 +198,9 @@ final class Chaos {
         bench.advance(milliseconds: 3_000, step: 300)
         if let problem = problem() { return "at rest: \(problem)" }
         for workload in workloads where !workload.client.isClosed {
-            if workload.missing > 0 { return "client \(workload.client.id) (\(workload.kind)) misses \(workload.missing) replies" }
+            if workload.missing > 0 {
+                return "client \(workload.client.id) (\(workload.kind)) misses \(workload.missing) replies"
+            }
             if workload.client.pendingBytes > 0 { return "client \(workload.client.id) has half a reply" }
             if workload.isLeaving { return "client \(workload.client.id) should have been closed" }
         }

@@ -97,7 +97,8 @@ final class Workload {
         case 18: request(["SCAN", "0"], .oneOf(["[", "-MASTERDOWN", "-LOADING", "-UNKNOWNOUTCOME"]))
         case 19: request(["EVALSHA_RO", "sha-of-s\(random.below(2))", "0"], .oneOf(["ran sha", "-"]))
         case 20: request(["SCRIPT", "LOAD", "s\(random.below(2))"], .oneOf(["sha-of", "-"]))
-        case 21: request(["NOSUCHCOMMAND", "n"], .oneOf(["-ERR unknown command", "-MASTERDOWN", "-UNKNOWNOUTCOME", "-LOADING"]))
+        case 21:
+            request(["NOSUCHCOMMAND", "n"], .oneOf(["-ERR unknown command", "-MASTERDOWN", "-UNKNOWNOUTCOME", "-LOADING"]))
         case 22: request(["MGET", "k1", "k2", "k3"], .oneOf(["[", "-MASTERDOWN", "-LOADING", "-UNKNOWNOUTCOME"]))
         default: set(&random, padding: random.below(2000))
         }
@@ -170,7 +171,8 @@ final class Workload {
         case 2: request(["AUTH", "alice", "secret"], .oneOf(["OK", Self.bound] + Self.refusals))
         case 3: request(["AUTH", "alice", "wrong"], .oneOf(["-WRONGPASS"] + Self.refusals))
         case 4: request(["HELLO", random.below(2) == 0 ? "3" : "2"], .oneOf(["{", "[", "-ERR the protocol"]))
-        case 5: request(["HELLO", "3", "AUTH", "alice", "secret"], .oneOf(["{", "-ERR the protocol", Self.bound] + Self.refusals))
+        case 5:
+            request(["HELLO", "3", "AUTH", "alice", "secret"], .oneOf(["{", "-ERR the protocol", Self.bound] + Self.refusals))
         case 6: request(["RESET"], .text("RESET"))
         case 7: request(["WATCH", "k1"], .oneOf(["OK"] + Self.refusals))
         case 8: request(["UNWATCH"], .oneOf(["OK"] + Self.refusals))
