@@ -209,7 +209,9 @@ extension Worker {
                 || connections.pointers.contains { $0.pointee.waiters.contains(session.pointee.link) }
             if !isPromised { return "waits for room that nobody promised" }
         }
-        guard pauses.isEmpty, session.pointee.stream == nil, !session.pointee.input.isEmpty else { return nil }
+        guard pauses.isEmpty, session.pointee.stream == nil, !session.pointee.input.isEmpty,
+            session.pointee.input.count >= session.pointee.wanted
+        else { return nil }
         limits.authenticated = session.pointee.isAuthenticated
         switch parser.parse(UnsafePointer(session.pointee.input.bytes), session.pointee.input.count, limits) {
         case .incomplete: return nil

@@ -33,6 +33,7 @@ final class Workload {
     private var queued: [String] = []
     private var inTransaction = false
     private var sequence = 0
+    private static let padding = String(repeating: "x", count: 300_000)
     private(set) var problems: [String] = []
     private var isSilent = false
     private(set) var isLeaving = false
@@ -77,7 +78,7 @@ final class Workload {
     private func set(_ random: inout Random, padding: Int = 0) {
         sequence += 1
         let key = "k\(random.below(8))"
-        let value = "\(client.id).\(sequence)." + String(repeating: "x", count: padding)
+        let value = padding == 0 ? "\(client.id).\(sequence)." : "\(client.id).\(sequence)." + Self.padding.prefix(padding)
         let line = "SET \(key) \(value.prefix(64))"
         fates[line] = .unanswered
         if inTransaction { queued.append(line) }
@@ -215,7 +216,7 @@ final class Workload {
         case 12 where random.below(4) == 0:
             client.sendRaw(Array("*4\r\n$3\r\nSET\r\n$1\r\nz\r\n$300000\r\n".utf8))
             client.sendRaw(Array(repeating: 0x61, count: 300_000))
-            client.sendRaw(Array("\r\n!2\r\n".utf8))
+            client.sendRaw(Array("\r\n!2\r\nwhatever follows".utf8))
             expected.append(.oneOf(["-ERR Protocol error"] + Self.refusals))
             isLeaving = true
         default: set(&random)
