@@ -130,6 +130,12 @@ extension Worker {
             }
             session.pointee.pins.insert(.transaction)
             session.pointee.queuedCommands = 0
+            if !isInTransaction {
+                session.pointee.transactions &+= 1
+                session.pointee.isTransactionConfirmed = false
+                enqueuePinned(session, start, length, route, kind: .multi, detail: session.pointee.transactions)
+                return .taken
+            }
         case .clientSetName where arityIsRight && isInTransaction:
             // Takes effect with EXEC.
             session.pointee.queuedName = argument(2, start)
@@ -324,7 +330,9 @@ extension Worker {
             closeAfterReplies(session)
             return
         }
-        if pins.contains(.transaction) {
+        // A client that waits for the reply to MULTI gets an error for it and is in no transaction. One that has sent more already
+        // has its EXEC under way, and what is still to come must not run on its own.
+        if pins.contains(.transaction), session.pointee.isTransactionConfirmed || session.pointee.queuedCommands > 0 {
             session.pointee.isTransactionLost = true
             session.pointee.isWatchLost = pins.contains(.watch)
         } else if pins.contains(.watch) {

@@ -241,6 +241,10 @@ extension Worker {
         switch run.pointee.kind {
         case .plain, .local, .untilMarker:
             break
+        case .multi:
+            guard run.pointee.detail == session.pointee.transactions else { break }
+            session.pointee.isTransactionConfirmed = type == UInt8(ascii: "+")
+            if !session.pointee.isTransactionConfirmed { session.pointee.pins.remove(.transaction) }
         case .select:
             if type == UInt8(ascii: "+") { switchDatabase(session, connection, run.pointee.detail) }
         case .exec:

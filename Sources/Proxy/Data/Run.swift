@@ -19,6 +19,8 @@ struct Run: ~Copyable {
         case untilMarker
         /// EXEC of a transaction with a SELECT in it: its reply says whether the database `detail` is in force.
         case exec
+        /// MULTI, the `detail`th of its client: its reply says whether a transaction has begun.
+        case multi
         /// SELECT on a private connection: `detail` is the database it switches to.
         case select
         /// SCAN and its like: the cursor in the reply gets the tag of its node.
@@ -34,7 +36,7 @@ struct Run: ~Copyable {
         var isCollected: Bool {
             switch self {
             case .cursor, .info, .exec, .trackingInfo, .refusedInTransaction: true
-            case .plain, .local, .untilMarker, .select: false
+            case .plain, .local, .untilMarker, .multi, .select: false
             }
         }
     }

@@ -131,6 +131,10 @@ struct Session: ~Copyable {
     var queuedName: [UInt8]?
     /// Commands sent since MULTI.
     var queuedCommands = 0
+    /// The server has accepted the MULTI of the transaction that goes on.
+    var isTransactionConfirmed = false
+    /// MULTIs so far: tells which of them a reply belongs to.
+    var transactions = 0
     /// The proxy section for the INFO that is out.
     var infoSection = ""
     /// What other loops have answered so far.

@@ -51,6 +51,48 @@ import Wire
         }
     }
 
+    /// It was in a transaction that had never begun: everything it said was QUEUED, for ever.
+    @Test func aClientWhoseMultiFailsIsInNoTransaction() {
+        let bench = Bench()
+        let client = bench.client()
+        // So that there is a private connection already.
+        bench.ask(client, "MULTI")
+        bench.ask(client, "DISCARD")
+        bench.servers[0].isStalled = true
+        client.send("MULTI")
+        bench.settle()
+        bench.crash(bench.servers[0])
+        bench.servers[0].isStalled = false
+        bench.advance(milliseconds: 3_000)
+        #expect(client.taken().map { $0.hasPrefix("-") } == [true])
+        #expect(bench.ask(client, "SET", "k", "v") == "OK")
+        bench.servers[0].errors = ["MULTI": "NOPERM no"]
+        #expect(bench.ask(client, "MULTI") == "-NOPERM no")
+        #expect(bench.ask(client, "GET", "k") == "v")
+        #expect(bench.ask(client, "EXEC").hasPrefix("-ERR EXEC without MULTI"))
+        #expect(bench.worker.statistics.pinnedClients == 0)
+        #expect(bench.problems() == [])
+    }
+
+    /// The rest of a pipeline whose beginning was lost is not executed on its own.
+    @Test func theRestOfALostTransactionIsNotExecuted() {
+        let bench = Bench()
+        let client = bench.client()
+        bench.ask(client, "MULTI")
+        bench.ask(client, "DISCARD")
+        bench.servers[0].isStalled = true
+        client.sendRaw(requests(["MULTI"], ["SET", "a", "1"]))
+        bench.settle()
+        bench.crash(bench.servers[0])
+        bench.servers[0].isStalled = false
+        bench.advance(milliseconds: 3_000)
+        client.sendRaw(requests(["SET", "b", "2"], ["EXEC"], ["GET", "b"]))
+        bench.settle()
+        let replies = client.taken()
+        #expect(replies.count == 5 && replies[3].hasPrefix("-EXECABORT") && replies[4] == "nil", "\(replies)")
+        #expect(bench.problems() == [])
+    }
+
     @Test func aWatchThatIsLostFailsTheTransactionThatFollows() {
         let bench = Bench()
         let client = bench.client()
