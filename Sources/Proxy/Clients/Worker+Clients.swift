@@ -179,6 +179,7 @@ extension Worker {
     @discardableResult
     private func takeRequests(_ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ count: Int) -> Int {
         var position = 0
+        session.pointee.wanted = 0
         while position < count {
             if session.pointee.stream != nil {
                 guard let used = passThrough(session, bytes + position, count - position) else { return count }
@@ -222,7 +223,6 @@ extension Worker {
                 return count
             }
         }
-        session.pointee.wanted = 0
         return position
     }
 

@@ -348,8 +348,20 @@ extension Worker {
         var redirectedTo: UInt64 = 0
         let isOn = parser.argumentCount > 2 && text(2, start).lowercased() == "on"
         let redirect = (3..<max(parser.argumentCount, 3)).first { text($0, start).lowercased() == "redirect" }
+        if !isOn, let redirect, redirect + 1 < arguments.count {
+            // Means nothing together with OFF, and the master does not know our clients' ids.
+            arguments.removeSubrange(redirect...(redirect + 1))
+        }
         if !isOn && !session.pointee.pins.contains(.tracking) {
-            return forwardToMaster(session, start, length, .other)
+            guard master >= 0 else { return waitForNode(session, isWrite: true) }
+            var request: [UInt8] = []
+            request.appendCommand(arguments)
+            request.withUnsafeBufferPointer {
+                _ = enqueue(
+                    session, $0.baseAddress.unsafelyUnwrapped, $0.count, sharedConnection(session.pointee.lane, master),
+                    isWrite: true, .other)
+            }
+            return .taken
         }
         if session.pointee.pinned == nil && mustDrain(session) { return .waits }
         if isOn, let redirect, redirect + 1 < arguments.count, let target = UInt64(text(redirect + 1, start)) {

@@ -423,7 +423,8 @@ extension Worker {
             var position = run.pointee.logStart - connection.pointee.logStart
             for _ in 0..<run.pointee.requests {
                 let bytes = UnsafePointer(connection.pointee.log.bytes) + position
-                guard case .complete = parser.parse(bytes, connection.pointee.log.count - position, RequestParser.Limits.accepted)
+                guard
+                    case .complete = parser.parse(bytes, connection.pointee.log.count - position, RequestParser.Limits.accepted)
                 else { preconditionFailure("a retained request is whole") }
                 let length = parser.length
                 behind = reissue(

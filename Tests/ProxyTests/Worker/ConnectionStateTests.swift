@@ -145,8 +145,10 @@ import Wire
         let client = bench.client()
         client.sendRaw(
             requests(
-                ["PING", "a"], ["CLIENT", "REPLY", "SKIP"], ["PING", "b"], ["PING", "c"], ["CLIENT", "REPLY", "SKIP"], ["INCR", "n"],
-                ["INCR", "n"], ["CLIENT", "REPLY", "OFF"], ["INCR", "n"], ["GET", "n"], ["PING", "d"], ["CLIENT", "REPLY", "ON"],
+                ["PING", "a"], ["CLIENT", "REPLY", "SKIP"], ["PING", "b"], ["PING", "c"], ["CLIENT", "REPLY", "SKIP"],
+                ["INCR", "n"],
+                ["INCR", "n"], ["CLIENT", "REPLY", "OFF"], ["INCR", "n"], ["GET", "n"], ["PING", "d"],
+                ["CLIENT", "REPLY", "ON"],
                 ["INCR", "n"]))
         bench.settle()
         #expect(client.taken() == ["a", "c", ":2", "OK", ":4"])

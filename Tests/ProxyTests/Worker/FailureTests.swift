@@ -28,7 +28,9 @@ import Wire
     private func breakOff(keeping kept: Int, behindWrite: Bool) -> (replies: [String], isClosed: Bool, problems: [String]) {
         let bench = Bench(servers: 2)
         let client = bench.client()
-        for server in bench.servers { server.databases[0] = ["a": Array("one".utf8), "b": Array("two".utf8), "c": Array("three".utf8)] }
+        for server in bench.servers {
+            server.databases[0] = ["a": Array("one".utf8), "b": Array("two".utf8), "c": Array("three".utf8)]
+        }
         if behindWrite {
             // The master's reply is still to come, so those of the replica have to wait.
             client.sendRaw(requests(["GET", "a"]))
@@ -62,7 +64,8 @@ import Wire
             let (got, isClosed, problems) = breakOff(keeping: kept, behindWrite: false)
             #expect(problems == [], "\(kept) bytes")
             // Whole lines are passed on: half a line is held back, so the client has seen nothing of it.
-            let isBroken = [13, 22].contains { kept >= $0 && kept < $0 + 5 } || (kept >= 4 && kept < 9) || (kept >= 22 && kept < 29)
+            let isBroken =
+                [13, 22].contains { kept >= $0 && kept < $0 + 5 } || (kept >= 4 && kept < 9) || (kept >= 22 && kept < 29)
             if isClosed {
                 #expect(isBroken, "closed after \(kept) bytes")
             } else {
@@ -96,7 +99,9 @@ import Wire
         bench.settle()
         bench.now = bench.now.adding(milliseconds: 1)
         for connection in bench.servers[1].connections { connection.pump(bench.now) }
-        guard let half = bench.servers[1].connections.first(where: { $0.socket?.inbound.isEmpty == false }), let socket = half.socket else {
+        guard let half = bench.servers[1].connections.first(where: { $0.socket?.inbound.isEmpty == false }),
+            let socket = half.socket
+        else {
             Issue.record("the replica was not asked")
             return
         }

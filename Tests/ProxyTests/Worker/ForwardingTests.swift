@@ -46,7 +46,9 @@ func requests(_ commands: [String]...) -> [UInt8] {
     }
 
     @Test func aPipelineMayBeSplitAtEveryByte() {
-        let bytes = requests(["SET", "k", "v"], ["GET", "k"], ["PING"], ["MGET", "k", "x"], ["INCR", "n"]) + Array("PING inline\r\n".utf8)
+        let bytes =
+            requests(["SET", "k", "v"], ["GET", "k"], ["PING"], ["MGET", "k", "x"], ["INCR", "n"])
+            + Array("PING inline\r\n".utf8)
         let bench = Bench()
         for split in 1..<bytes.count {
             bench.servers[0].databases[0] = [:]
@@ -117,7 +119,8 @@ func requests(_ commands: [String]...) -> [UInt8] {
         for _ in 0..<4 {
             client.send("SCAN", "0")
             bench.settle()
-            guard case .array(let page)? = client.take().first, let cursor = page[0].text, let home = page[1].elements?[0].text else {
+            guard case .array(let page)? = client.take().first, let cursor = page[0].text, let home = page[1].elements?[0].text
+            else {
                 Issue.record("no page")
                 return
             }
@@ -169,7 +172,9 @@ func requests(_ commands: [String]...) -> [UInt8] {
             client.sendRaw(requests(["INCR", "n"]) + Array(bad.utf8))
             bench.settle()
             let replies = client.taken()
-            #expect(replies.count == 2 && replies[0].hasPrefix(":") && replies[1].hasPrefix("-ERR Protocol error"), "\(bad): \(replies)")
+            #expect(
+                replies.count == 2 && replies[0].hasPrefix(":") && replies[1].hasPrefix("-ERR Protocol error"),
+                "\(bad): \(replies)")
             #expect(client.isClosed)
         }
         #expect(bench.ask(good, "PING") == "PONG")

@@ -53,7 +53,9 @@ import Wire
                 while from < spoilt.count, !isFound {
                     let to = min(spoilt.count, from + piece)
                     var used = 0
-                    let outcome = spoilt[from..<to].withUnsafeBufferPointer { stream.feed($0.baseAddress!, $0.count, consumed: &used) }
+                    let outcome = spoilt[from..<to].withUnsafeBufferPointer {
+                        stream.feed($0.baseAddress!, $0.count, consumed: &used)
+                    }
                     if case .malformed = outcome { isFound = true }
                     from += used
                     if outcome == .finished { break }

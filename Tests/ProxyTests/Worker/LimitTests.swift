@@ -6,7 +6,9 @@ import Wire
 /// Named limits and what happens when they are reached.
 @Suite struct LimitTests {
     @Test func outputLimitsCloseSubscribersThatDoNotRead() {
-        let bench = Bench(options: { $0.outputLimitPubsub = OutputBufferLimit(hardBytes: 100_000, softBytes: 0, softSeconds: 0) })
+        let bench = Bench(options: {
+            $0.outputLimitPubsub = OutputBufferLimit(hardBytes: 100_000, softBytes: 0, softSeconds: 0)
+        })
         let client = bench.client()
         bench.ask(client, "SUBSCRIBE", "c")
         client.socket?.window = 0
@@ -20,7 +22,8 @@ import Wire
     }
 
     @Test func softOutputLimitsTakeTheirTime() {
-        let bench = Bench(options: { $0.outputLimitPubsub = OutputBufferLimit(hardBytes: 0, softBytes: 50_000, softSeconds: 2) })
+        let bench = Bench(options: { $0.outputLimitPubsub = OutputBufferLimit(hardBytes: 0, softBytes: 50_000, softSeconds: 2) }
+        )
         let client = bench.client()
         bench.ask(client, "SUBSCRIBE", "c")
         client.socket?.window = 0

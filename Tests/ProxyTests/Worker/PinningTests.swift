@@ -99,7 +99,8 @@ import Wire
         bench.ask(client, "WATCH", "k")
         bench.crash(bench.servers[0])
         bench.advance(milliseconds: 3_000)
-        client.sendRaw(requests(["GET", "k"], ["MULTI"], ["SET", "k", "v"], ["EXEC"], ["MULTI"], ["SET", "k", "again"], ["EXEC"]))
+        client.sendRaw(
+            requests(["GET", "k"], ["MULTI"], ["SET", "k", "v"], ["EXEC"], ["MULTI"], ["SET", "k", "again"], ["EXEC"]))
         bench.settle()
         #expect(client.taken() == ["nil", "OK", "QUEUED", "nil", "OK", "QUEUED", "[OK]"])
         #expect(bench.problems() == [])
@@ -180,7 +181,9 @@ import Wire
                 let client = bench.client()
                 bench.ask(client, "HELLO", version)
                 client.sendRaw(
-                    requests(["PING", "before"], ["SUBSCRIBE", "a", "b"], ["PING", "between"], ["UNSUBSCRIBE", "a"], ["SUBSCRIBE", "c"]))
+                    requests(
+                        ["PING", "before"], ["SUBSCRIBE", "a", "b"], ["PING", "between"], ["UNSUBSCRIBE", "a"],
+                        ["SUBSCRIBE", "c"]))
                 bench.settle()
                 let push = version == "3" ? ">" : ""
                 let pong = version == "3" ? "between" : "[pong between]"

@@ -128,10 +128,12 @@ import Wire
     }
 
     @Test func requestsThatExpireDuringAGreetingLeaveItAlone() {
-        let bench = Bench(servers: 1, options: {
-            $0.requestTimeoutMilliseconds = 200
-            $0.connectTimeoutMilliseconds = 1_000
-        })
+        let bench = Bench(
+            servers: 1,
+            options: {
+                $0.requestTimeoutMilliseconds = 200
+                $0.connectTimeoutMilliseconds = 1_000
+            })
         let client = bench.client()
         bench.crash(bench.servers[0])
         bench.servers[0].isStalled = true
