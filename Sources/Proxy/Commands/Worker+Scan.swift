@@ -96,26 +96,6 @@ extension Worker {
         request.withUnsafeBufferPointer { body($0.baseAddress.unsafelyUnwrapped, $0.count) }
     }
 
-    /// A run of its own for one read of a special kind.
-    @discardableResult
-    func enqueueSpecial(
-        _ session: SessionPointer, _ start: UnsafePointer<UInt8>, _ length: Int, _ connection: ConnectionPointer,
-        _ kind: Run.Kind, _ commandClass: Statistics.CommandClass
-    ) -> RunPointer {
-        counters.requests[commandClass.rawValue] &+= 1
-        nodes[connection.pointee.node].statistics.reads &+= 1
-        let run = beginRun(session, connection, commandClass)
-        run.pointee.kind = kind
-        connection.pointee.log.append(start, length)
-        connection.pointee.logEnd += length
-        run.pointee.logEnd = connection.pointee.logEnd
-        connection.pointee.outstanding += 1
-        nodes[connection.pointee.node].outstanding += 1
-        session.pointee.outstanding += 1
-        markDirty(connection)
-        return run
-    }
-
     /// Puts the node's tag into the cursor of a whole reply: `*2`, then the cursor as a bulk string, then the elements.
     func tagCursor(_ run: RunPointer, _ tag: UInt64) {
         let reply = UnsafeBufferPointer(start: run.pointee.stash.bytes, count: run.pointee.stash.count)

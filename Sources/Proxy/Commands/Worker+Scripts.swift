@@ -65,23 +65,6 @@ extension Worker {
         }
     }
 
-    /// Sends a request of the proxy's own whose reply nobody waits for.
-    func tell(_ connection: ConnectionPointer, _ request: [UInt8]) {
-        let run = runs.take()
-        run.pointee.requests = 1
-        run.pointee.remaining = 1
-        run.pointee.issuedAt = now
-        run.pointee.hasNoTimeout = true
-        run.pointee.logStart = connection.pointee.logEnd
-        append(run, to: connection)
-        connection.pointee.log.append(request)
-        connection.pointee.logEnd += request.count
-        run.pointee.logEnd = connection.pointee.logEnd
-        connection.pointee.outstanding += 1
-        nodes[connection.pointee.node].outstanding += 1
-        markDirty(connection)
-    }
-
     /// XREAD and XREADGROUP block only with BLOCK among their options, which end at STREAMS.
     func isBlockingStreamRead(_ start: UnsafePointer<UInt8>) -> Bool {
         for index in 1..<max(parser.argumentCount, 1) {

@@ -4,10 +4,7 @@ import Wire
 // again, and a write that may have run gets an error that says so and is never sent twice.
 extension Worker {
     /// How often one request is moved to another node.
-    private static var maximumAttempts: UInt8 { 3 }
-    /// How long a shared connection may be busy with one request before it is left to it; a script is expected to be slow.
-    private static var slowMilliseconds: Int { 300 }
-    private static var slowScriptMilliseconds: Int { 50 }
+    static var maximumAttempts: UInt8 { 3 }
     private static var shortestBackOffMilliseconds: Int { 50 }
     private static var longestBackOffMilliseconds: Int { 2_000 }
 
@@ -156,7 +153,7 @@ extension Worker {
     }
 
     /// Whether the request that `parser` has just found only reads, so that it may be asked twice and elsewhere.
-    private func parsedRequestIsRead(_ bytes: UnsafePointer<UInt8>) -> Bool {
+    func parsedRequestIsRead(_ bytes: UnsafePointer<UInt8>) -> Bool {
         let name = parser.arguments[0]
         var index = routes.commands.find(bytes + Int(name.offset), Int(name.length))
         if index >= 0, parser.argumentCount > 1, routes.commands.traits(of: index).isContainer {
@@ -168,7 +165,7 @@ extension Worker {
     }
 
     /// Gives one request of a failed run a new place behind `behind`; returns the run that stands for it now.
-    private func reissue(
+    func reissue(
         _ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ length: Int, behind: RunPointer, model: RunPointer,
         wasSent: Bool, avoiding failed: Int, reason: String
     ) -> RunPointer {
@@ -214,7 +211,7 @@ extension Worker {
     }
 
     /// A run for one request on `connection` whose replies come behind those of `behind`.
-    private func place(
+    func place(
         _ session: SessionPointer, _ bytes: UnsafePointer<UInt8>, _ length: Int, on connection: ConnectionPointer,
         behind: RunPointer, model: RunPointer, isWrite: Bool
     ) -> RunPointer {
@@ -232,18 +229,13 @@ extension Worker {
         run.pointee.logStart = connection.pointee.logEnd
         insert(run, behind: behind, of: session)
         append(run, to: connection)
-        connection.pointee.log.append(bytes, length)
-        connection.pointee.logEnd += length
-        run.pointee.logEnd = connection.pointee.logEnd
-        connection.pointee.outstanding += 1
-        nodes[connection.pointee.node].outstanding += 1
         session.pointee.outstanding += 1
         session.pointee.writesOutstanding += run.pointee.writes
-        markDirty(connection)
+        add(bytes, length, to: connection, run)
         return run
     }
 
-    private func insertError(_ session: SessionPointer, _ text: String, behind: RunPointer, silent: Bool) -> RunPointer {
+    func insertError(_ session: SessionPointer, _ text: String, behind: RunPointer, silent: Bool) -> RunPointer {
         countError(text)
         let run = runs.take()
         run.pointee.session = session
@@ -275,7 +267,7 @@ extension Worker {
     }
 
     /// Answers everything that a run still owes with an error.
-    private func failAll(_ run: RunPointer, of session: SessionPointer, wasSent: Bool, node: Int, reason: String) {
+    func failAll(_ run: RunPointer, of session: SessionPointer, wasSent: Bool, node: Int, reason: String) {
         guard settle(run, of: session, reason: reason) else { return }
         let isRead = run.pointee.writes == 0
         let text =
@@ -289,228 +281,5 @@ extension Worker {
             behind = insertError(session, text, behind: behind, silent: run.pointee.isSilent)
         }
         close(run, of: session)
-    }
-
-    // MARK: - Replies that mean 'ask somebody else'
-
-    /// Whether this error says that the node did not run the command and another one could.
-    @inline(never)
-    func isTakenBack(
-        _ connection: ConnectionPointer, _ run: RunPointer, _ line: UnsafePointer<UInt8>, _ count: Int
-    ) -> Bool {
-        guard connection.pointee.role != .exclusive, run.pointee.session != nil,
-            run.pointee.attempts < Self.maximumAttempts,
-            run.pointee.kind == .plain || (run.pointee.kind == .cursor && run.pointee.detail == 0)
-        else { return false }
-        func says(_ prefix: StaticString) -> Bool {
-            let start = prefix.utf8Start
-            return count > prefix.utf8CodeUnitCount
-                && (0..<prefix.utf8CodeUnitCount).allSatisfy { start[$0] == line[$0] }
-        }
-        if says("-LOADING ") || says("-MASTERDOWN ") || says("-READONLY ") { return true }
-        // Only the master's word counts on these.
-        return connection.pointee.node != master && (says("-NOSCRIPT ") || says("-NOPERM "))
-    }
-
-    /// The supposed master says that it can't execute writes. The connection takes no new requests; what it still answers like
-    /// this joins the others in waiting for the next connection, which has to pass the question for its ROLE.
-    private func doubtMaster(_ connection: ConnectionPointer) {
-        effects.append(.post(.suspicion, to: .control))
-        let lane = connection.pointee.lane
-        guard connection.pointee.role == .shared, lane.pointee.shared[connection.pointee.node] == connection else { return }
-        lane.pointee.shared[connection.pointee.node] = nil
-        connection.pointee.role = .detached
-        holdOrder(connection)
-        wakeWaiters(connection)
-    }
-
-    /// A connection whose oldest request has been out for long is left to it: those who come later get another one, on which a
-    /// busy server can at least say that it is busy.
-    func leaveSlow(_ connection: ConnectionPointer) {
-        guard connection.pointee.role == .shared, connection.pointee.state == .ready, let run = connection.pointee.firstRun,
-            connection.pointee.sentEnd > run.pointee.logStart
-        else { return }
-        let isScript = Int(run.pointee.commandClass) == Statistics.CommandClass.script.rawValue
-        let patience = isScript ? Self.slowScriptMilliseconds : Self.slowMilliseconds
-        guard run.pointee.issuedAt.adding(milliseconds: patience) <= now else { return }
-        detach(connection, run)
-    }
-
-    /// The reply to the run's next request is dropped, and that request is sent to another node: the master for a script that
-    /// only it may have. The run is split around it.
-    func takeBack(_ run: RunPointer, of connection: ConnectionPointer, error: UnsafeBufferPointer<UInt8>) {
-        guard let session = run.pointee.session else { preconditionFailure("only a client's request is taken back") }
-        let answered = run.pointee.requests - run.pointee.remaining
-        var position = run.pointee.logStart - connection.pointee.logStart
-        let limits = RequestParser.Limits.accepted
-        for request in 0...answered {
-            let bytes = UnsafePointer(connection.pointee.log.bytes) + position
-            guard case .complete = parser.parse(bytes, connection.pointee.log.count - position, limits) else {
-                preconditionFailure("a retained request is whole")
-            }
-            if request < answered { position += parser.length }
-        }
-        let request = Array(
-            UnsafeBufferPointer(start: UnsafePointer(connection.pointee.log.bytes) + position, count: parser.length))
-        let requestEnd = connection.pointee.logStart + position + parser.length
-
-        let isRead = parsedRequestIsRead(UnsafePointer(connection.pointee.log.bytes) + position)
-        let code = String(decoding: error.prefix { $0 != 32 }, as: UTF8.self)
-        let target: Int
-        if code == "-NOSCRIPT" || code == "-NOPERM" || code == "-READONLY" || !isRead {
-            if connection.pointee.node == master { doubtMaster(connection) }
-            target = master
-        } else {
-            target = readNode(insteadOf: connection.pointee.node, session)
-        }
-        var last: RunPointer
-        if target >= 0 {
-            nodes[target].statistics.retries += 1
-            last = request.withUnsafeBufferPointer {
-                place(
-                    session, $0.baseAddress.unsafelyUnwrapped, $0.count,
-                    on: sharedConnection(session.pointee.lane, target), behind: run, model: run, isWrite: !isRead)
-            }
-        } else {
-            let text = String(decoding: error.dropFirst().prefix { $0 != 13 }, as: UTF8.self)
-            last = insertError(session, text, behind: run, silent: run.pointee.isSilent)
-        }
-        if run.pointee.remaining > 1 {
-            let rest = runs.take()
-            rest.pointee.session = session
-            rest.pointee.connection = connection
-            rest.pointee.commandClass = run.pointee.commandClass
-            rest.pointee.isSilent = run.pointee.isSilent
-            rest.pointee.attempts = run.pointee.attempts
-            rest.pointee.issuedAt = run.pointee.issuedAt
-            rest.pointee.requests = run.pointee.remaining - 1
-            rest.pointee.remaining = run.pointee.remaining - 1
-            rest.pointee.logStart = requestEnd
-            rest.pointee.logEnd = run.pointee.logEnd
-            rest.pointee.nextOfConnection = run.pointee.nextOfConnection
-            run.pointee.nextOfConnection = rest
-            if connection.pointee.lastRun == run { connection.pointee.lastRun = rest }
-            insert(rest, behind: last, of: session)
-            run.pointee.requests -= rest.pointee.requests
-            // How many of the writes are behind the split is not known: all of them count until the rest is done.
-            rest.pointee.writes = run.pointee.writes
-            session.pointee.writesOutstanding += run.pointee.writes
-            last = rest
-        }
-        run.pointee.logEnd = requestEnd
-        run.pointee.remaining = 0
-        run.pointee.kind = .plain
-        finish(run, of: connection)
-    }
-
-    // MARK: - Moving requests without a failure
-
-    /// Asks the reads of other clients that wait behind `first` again elsewhere; their replies here will be dropped.
-    func moveReadsAway(from connection: ConnectionPointer, behind first: RunPointer) {
-        var next = first.pointee.nextOfConnection
-        while let run = next {
-            next = run.pointee.nextOfConnection
-            guard let session = run.pointee.session, session != first.pointee.session, session.pointee.writesOutstanding == 0,
-                !run.pointee.kind.isCollected
-            else { continue }
-            let answer = runs.take()
-            answer.pointee.session = session
-            insert(answer, behind: run, of: session)
-            runs.detachFromSession(run, session)
-            run.pointee.session = nil
-            session.pointee.outstanding -= Int(run.pointee.requests)
-            var behind = answer
-            var position = run.pointee.logStart - connection.pointee.logStart
-            for _ in 0..<run.pointee.requests {
-                let bytes = UnsafePointer(connection.pointee.log.bytes) + position
-                guard
-                    case .complete = parser.parse(bytes, connection.pointee.log.count - position, RequestParser.Limits.accepted)
-                else { preconditionFailure("a retained request is whole") }
-                let length = parser.length
-                behind = reissue(
-                    session, bytes, length, behind: behind, model: run, wasSent: false, avoiding: connection.pointee.node,
-                    reason: "busy with a large reply")
-                position += length
-            }
-            if session.pointee.firstRun == answer { advance(session) }
-        }
-    }
-
-    // MARK: - Time-outs
-
-    /// Gives up on requests that have been out for longer than `request-timeout`. The connection stays: their replies, should
-    /// they still come, are dropped.
-    func expireRequests(_ connection: ConnectionPointer) {
-        guard options.requestTimeoutMilliseconds > 0 || connection.pointee.state != .ready else { return }
-        let limit = holdMilliseconds
-        guard let oldest = connection.pointee.firstRun else { return }
-        if connection.pointee.state != .ready && connection.pointee.role == .shared {
-            // Nothing was sent: what has waited too long is refused, the rest queues anew.
-            if oldest.pointee.issuedAt.adding(milliseconds: limit) <= now {
-                redistribute(connection, reason: connection.pointee.lastFailure)
-            }
-            return
-        }
-        var next: RunPointer? = oldest
-        while let run = next, run.pointee.issuedAt.adding(milliseconds: limit) <= now {
-            next = run.pointee.nextOfConnection
-            guard let session = run.pointee.session, !run.pointee.hasNoTimeout else { continue }
-            if connection.pointee.role == .exclusive {
-                lose(connection, reason: "no reply within request-timeout", isClosedByPeer: false)
-                return
-            }
-            giveUp(run, of: session, on: connection)
-        }
-    }
-
-    /// A connection that was set aside and whose replies nobody waits for any more is of no use.
-    func endForsaken(_ connection: ConnectionPointer) {
-        guard connection.pointee.role == .detached else { return }
-        var next = connection.pointee.firstRun
-        while let run = next {
-            if run.pointee.session != nil { return }
-            next = run.pointee.nextOfConnection
-        }
-        endDetached(connection)
-    }
-
-    /// Answers for a run in its node's stead and leaves it to the connection, to count the late replies off.
-    private func giveUp(_ run: RunPointer, of session: SessionPointer, on connection: ConnectionPointer) {
-        let stand = runs.take()
-        stand.pointee.session = session
-        stand.pointee.requests = run.pointee.requests
-        stand.pointee.remaining = run.pointee.remaining
-        stand.pointee.writes = run.pointee.writes
-        stand.pointee.isSilent = run.pointee.isSilent
-        stand.pointee.isMidReply = run.pointee.isMidReply
-        stand.pointee.stashWhole = run.pointee.stashWhole
-        swap(&stand.pointee.stash, &run.pointee.stash)
-        insert(stand, behind: run, of: session)
-        runs.detachFromSession(run, session)
-        run.pointee.session = nil
-        let link = session.pointee.link
-        failAll(
-            stand, of: session, wasSent: true, node: connection.pointee.node,
-            reason: "no reply within request-timeout of \(holdMilliseconds) ms")
-        if links.session(link) == session, session.pointee.firstRun == stand { advance(session) }
-    }
-}
-
-extension RunPool {
-    /// Takes a run out of the middle of its client's queue.
-    func detachFromSession(_ run: RunPointer, _ session: SessionPointer) {
-        if session.pointee.firstRun == run {
-            session.pointee.firstRun = run.pointee.nextOfSession
-            if session.pointee.firstRun == nil { session.pointee.lastRun = nil }
-        } else {
-            var previous = session.pointee.firstRun
-            while let candidate = previous, candidate.pointee.nextOfSession != run {
-                previous = candidate.pointee.nextOfSession
-            }
-            guard let before = previous else { preconditionFailure("a run stands in its client's queue") }
-            before.pointee.nextOfSession = run.pointee.nextOfSession
-            if session.pointee.lastRun == run { session.pointee.lastRun = before }
-        }
-        run.pointee.nextOfSession = nil
     }
 }

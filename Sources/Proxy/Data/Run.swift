@@ -123,3 +123,22 @@ struct RunPool: ~Copyable {
         }
     }
 }
+
+extension RunPool {
+    /// Takes a run out of the middle of its client's queue.
+    func detachFromSession(_ run: RunPointer, _ session: SessionPointer) {
+        if session.pointee.firstRun == run {
+            session.pointee.firstRun = run.pointee.nextOfSession
+            if session.pointee.firstRun == nil { session.pointee.lastRun = nil }
+        } else {
+            var previous = session.pointee.firstRun
+            while let candidate = previous, candidate.pointee.nextOfSession != run {
+                previous = candidate.pointee.nextOfSession
+            }
+            guard let before = previous else { preconditionFailure("a run stands in its client's queue") }
+            before.pointee.nextOfSession = run.pointee.nextOfSession
+            if session.pointee.lastRun == run { session.pointee.lastRun = before }
+        }
+        run.pointee.nextOfSession = nil
+    }
+}

@@ -10,7 +10,7 @@ enum MetricsPage {
     static func render(
         workers: [Statistics], topology: Topology, rejectedClients: UInt64, process: ProcessFigures
     ) -> [UInt8] {
-        let total = Statistics.combined(workers)
+        let total = workers.reduce(into: Statistics()) { $0.merge($1) }
         var text = PrometheusText()
         writeRequests(total, to: &text)
         writeClients(total, rejectedClients: rejectedClients, to: &text)
