@@ -20,6 +20,8 @@ def test_maxclients_is_answered_as_redis_answers_it(redis, topology, make_proxy)
     with Raw(direct.port) as extra:
         answers.append(extra.read_until_closed(2))
     proxy = make_proxy(topology, "maxclients 8")
+    # The connections that waited for the proxy to be ready have left, but it may not have seen that yet.
+    time.sleep(0.3)
     clients = [proxy.connect() for _ in range(8)]
     for client in clients:
         assert client.call("PING").raw == b"+PONG\r\n"

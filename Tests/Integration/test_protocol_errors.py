@@ -36,7 +36,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("garbage", CASES.values(), ids=[name.replace(" ", "-") for name in CASES])
+@pytest.mark.parametrize("garbage", list(CASES.values()), ids=[name.replace(" ", "-") for name in CASES])
 def test_same_words_as_redis_and_only_that_client_closed(garbage, topology, master_proxy):
     with Raw(topology.master.port) as direct:
         direct.send_bytes(garbage)
@@ -62,7 +62,7 @@ TOLERATED = {
 }
 
 
-@pytest.mark.parametrize("data", TOLERATED.values(), ids=[name.replace(" ", "-") for name in TOLERATED])
+@pytest.mark.parametrize("data", list(TOLERATED.values()), ids=[name.replace(" ", "-") for name in TOLERATED])
 def test_tolerates_what_redis_tolerates(data, topology, master_proxy):
     answers = []
     for port in (topology.master.port, master_proxy.port):
