@@ -5,6 +5,8 @@ extension Worker {
     /// How long a shared connection may be busy with one request before it is left to it; a script is expected to be slow.
     private static var slowMilliseconds: Int { 300 }
     private static var slowScriptMilliseconds: Int { 50 }
+    /// No more connections to a node than this are left to slow requests at the same time.
+    private static var slowConnections: Int { 8 }
 
     /// A connection whose oldest request has been out for long is left to it: those who come later get another one, on which a
     /// busy server can at least say that it is busy.
@@ -15,6 +17,9 @@ extension Worker {
         let isScript = Int(run.pointee.commandClass) == Statistics.CommandClass.script.rawValue
         let patience = isScript ? Self.slowScriptMilliseconds : Self.slowMilliseconds
         guard run.pointee.issuedAt.adding(milliseconds: patience) <= now else { return }
+        let node = connection.pointee.node
+        let left = connections.pointers.count { $0.pointee.node == node && $0.pointee.role == .detached }
+        guard left < Self.slowConnections else { return }
         detach(connection, run)
     }
 
