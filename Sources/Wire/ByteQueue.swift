@@ -4,8 +4,7 @@
 /// large value does not stay behind in every connection it has passed through.
 package struct ByteQueue: ~Copyable {
     /// An empty queue keeps at most this many bytes of memory.
-    @usableFromInline
-    static var keptCapacity: Int { 4096 }
+    package let keptCapacity: Int
 
     @usableFromInline
     var base: UnsafeMutableRawPointer?
@@ -17,7 +16,9 @@ package struct ByteQueue: ~Copyable {
     var tail = 0
 
     @inlinable
-    package init() {}
+    package init(keeping keptCapacity: Int = 4096) {
+        self.keptCapacity = keptCapacity
+    }
 
     @inlinable
     deinit {
@@ -101,7 +102,7 @@ package struct ByteQueue: ~Copyable {
     mutating func reset() {
         head = 0
         tail = 0
-        if capacityValue > Self.keptCapacity { release() }
+        if capacityValue > keptCapacity { release() }
     }
 
     @usableFromInline

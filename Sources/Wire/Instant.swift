@@ -15,6 +15,22 @@ package struct Instant: Comparable, Hashable, Sendable {
         left.nanoseconds < right.nanoseconds
     }
 
+    // Spelled out, since Comparable's own are generic calls from another module.
+    @inlinable
+    package static func <= (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds <= right.nanoseconds
+    }
+
+    @inlinable
+    package static func > (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds > right.nanoseconds
+    }
+
+    @inlinable
+    package static func >= (left: Instant, right: Instant) -> Bool {
+        left.nanoseconds >= right.nanoseconds
+    }
+
     /// This instant moved by `milliseconds`, saturating at the ends of the clock.
     @inlinable
     package func adding(milliseconds: Int) -> Instant {

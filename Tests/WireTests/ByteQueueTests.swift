@@ -57,7 +57,7 @@ struct ByteQueueTests {
         var queue = ByteQueue()
         queue.append([UInt8](repeating: 1, count: 100))
         queue.consume(100)
-        #expect(queue.capacity > 0 && queue.capacity <= ByteQueue.keptCapacity)
+        #expect(queue.capacity > 0 && queue.capacity <= queue.keptCapacity)
         queue.append([UInt8](repeating: 1, count: 1 << 20))
         queue.consume(1 << 20)
         #expect(queue.capacity == 0)

@@ -84,7 +84,7 @@ extension Worker {
         var next = connection.pointee.firstRun
         connection.pointee.firstRun = nil
         connection.pointee.lastRun = nil
-        var log = ByteQueue()
+        var log = ByteQueue(keeping: connection.pointee.log.keptCapacity)
         swap(&log, &connection.pointee.log)
         let logStart = connection.pointee.logEnd - log.count
         let sentEnd = connection.pointee.sentEnd

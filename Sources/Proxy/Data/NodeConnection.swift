@@ -46,7 +46,7 @@ struct NodeConnection: ~Copyable {
 
     // MARK: Requests
     /// Requests that are not sent, or sent and not answered (a shared connection keeps those so that they can be repeated).
-    var log = ByteQueue()
+    var log = ByteQueue(keeping: 64 << 10)
     /// Absolute position behind the last byte of `log`.
     var logEnd = 0
     /// Absolute position behind the last byte that the socket took.
