@@ -63,7 +63,8 @@ extension Worker {
         for session in sessions.snapshot {
             buffers += memory(of: session)
             if session.pointee.pauses.contains(.noMaster), session.pointee.pauseDeadline <= now { resume(session, .noMaster) }
-            if isDraining && session.pointee.firstRun == nil && session.pointee.pauses.isEmpty {
+            if isDraining && session.pointee.firstRun == nil && session.pointee.pauses.isEmpty && session.pointee.input.isEmpty
+            {
                 closeAfterReplies(session)
                 continue
             }
